@@ -1,0 +1,3 @@
+//! The esp-webrtc program.
+
+fn main() {}

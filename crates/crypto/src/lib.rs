@@ -1,0 +1,1 @@
+//! The few primitives that SRTP and STUN need, over two providers.

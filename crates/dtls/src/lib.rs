@@ -1,0 +1,1 @@
+//! The DTLS library behind one seam: fingerprints in, SRTP keys out, records through.

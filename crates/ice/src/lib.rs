@@ -1,0 +1,1 @@
+//! The ICE agent: candidates, pairs, checks, nomination, consent.

@@ -1,0 +1,1 @@
+//! Capture and render: sources, sinks, encoders and decoders.

@@ -1,0 +1,1 @@
+//! The room server and its page.

@@ -1,0 +1,1 @@
+//! RTP and RTCP packets, payload formats, send and receive streams.

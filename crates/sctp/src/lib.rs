@@ -1,0 +1,1 @@
+//! The SCTP association, its streams and the data channels over them.

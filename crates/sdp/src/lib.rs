@@ -1,0 +1,1 @@
+//! Typed session descriptions and the rules of offer and answer.

@@ -1,0 +1,1 @@
+//! The Signaling trait and its clients.

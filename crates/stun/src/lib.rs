@@ -1,0 +1,1 @@
+//! STUN messages, transactions and the TURN client.

@@ -1,0 +1,1 @@
+//! The solution: signaling, a peer and media behind a few settings.

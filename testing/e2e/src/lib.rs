@@ -1,0 +1,1 @@
+//! Browsers, servers and other stacks as counterparts.
