@@ -1,0 +1,151 @@
+//! The provider over the RustCrypto crates, free of C.
+
+use aes::{Aes128, Aes256};
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut as _, Aes128Gcm, Aes256Gcm};
+use ctr::cipher::consts::U16;
+use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit as _, StreamCipher as _};
+use ctr::{Ctr128BE, CtrCore};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Digest;
+
+use crate::{Error, NONCE_LEN, TAG_LEN};
+
+pub(crate) const NAME: &str = "rust-crypto";
+
+fn hash<D: Digest>(parts: &[&[u8]]) -> sha2::digest::Output<D> {
+    let mut hash = D::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize()
+}
+
+pub(crate) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
+    hash::<sha1::Sha1>(parts).into()
+}
+
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    hash::<sha2::Sha256>(parts).into()
+}
+
+pub(crate) fn sha384(parts: &[&[u8]]) -> [u8; 48] {
+    hash::<sha2::Sha384>(parts).into()
+}
+
+pub(crate) fn sha512(parts: &[&[u8]]) -> [u8; 64] {
+    hash::<sha2::Sha512>(parts).into()
+}
+
+#[derive(Clone)]
+pub(crate) struct HmacSha1(Hmac<sha1::Sha1>);
+
+impl HmacSha1 {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        HmacSha1(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+    }
+
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> [u8; 20] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct HmacSha256(Hmac<sha2::Sha256>);
+
+impl HmacSha256 {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        HmacSha256(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+    }
+
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+pub(crate) enum AesCtr {
+    Aes128(Box<Aes128>),
+    Aes256(Box<Aes256>),
+}
+
+impl AesCtr {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        const CHECKED: &str = "the key's length was checked";
+        if key.len() == 16 {
+            AesCtr::Aes128(Box::new(Aes128::new_from_slice(key).expect(CHECKED)))
+        } else {
+            AesCtr::Aes256(Box::new(Aes256::new_from_slice(key).expect(CHECKED)))
+        }
+    }
+
+    pub(crate) fn apply(&self, counter: &[u8; 16], data: &mut [u8]) {
+        match self {
+            AesCtr::Aes128(key) => {
+                stream(key.as_ref(), counter).apply_keystream(data);
+            }
+            AesCtr::Aes256(key) => {
+                stream(key.as_ref(), counter).apply_keystream(data);
+            }
+        }
+    }
+}
+
+fn stream<'a, C>(key: &'a C, counter: &[u8; 16]) -> Ctr128BE<&'a C>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
+{
+    Ctr128BE::from_core(CtrCore::inner_iv_init(key, counter.into()))
+}
+
+pub(crate) enum AesGcm {
+    Aes128(Box<Aes128Gcm>),
+    Aes256(Box<Aes256Gcm>),
+}
+
+impl AesGcm {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        const CHECKED: &str = "the key's length was checked";
+        if key.len() == 16 {
+            AesGcm::Aes128(Box::new(Aes128Gcm::new_from_slice(key).expect(CHECKED)))
+        } else {
+            AesGcm::Aes256(Box::new(Aes256Gcm::new_from_slice(key).expect(CHECKED)))
+        }
+    }
+
+    pub(crate) fn seal(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        data: &mut [u8],
+    ) -> [u8; TAG_LEN] {
+        let data = InOutBuf::from(data);
+        let tag = match self {
+            AesGcm::Aes128(key) => key.encrypt_inout_detached(nonce.into(), aad, data),
+            AesGcm::Aes256(key) => key.encrypt_inout_detached(nonce.into(), aad, data),
+        };
+        tag.expect("fewer than 2^36 bytes").into()
+    }
+
+    pub(crate) fn open(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        data: &mut [u8],
+        tag: &[u8; TAG_LEN],
+    ) -> Result<(), Error> {
+        let data = InOutBuf::from(data);
+        let opened = match self {
+            AesGcm::Aes128(key) => key.decrypt_inout_detached(nonce.into(), aad, data, tag.into()),
+            AesGcm::Aes256(key) => key.decrypt_inout_detached(nonce.into(), aad, data, tag.into()),
+        };
+        opened.map_err(|_| Error::Unauthentic)
+    }
+}
