@@ -1,3 +1,76 @@
-//! Chores of the house.
+//! Chores of the house: `cargo xtask --help`.
 
-fn main() {}
+mod check;
+mod dag;
+mod prepare;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the house.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what is missing, then checks and tests everything: what has to pass before a change lands
+    Test {
+        /// Leave out format, lints and documentation
+        #[arg(long)]
+        only_tests: bool,
+    },
+    /// Checks that packages depend on each other only as ARCHITECTURE.md allows
+    Dag,
+    /// Installs what the tests need (a browser) where it is missing
+    Prepare,
+    /// Makes one call between the program and a real browser and prints its figures
+    Show,
+    /// Makes many calls in one process and counts threads, sockets and memory
+    Soak {
+        /// How many calls, one after the other
+        #[arg(long, default_value_t = 200)]
+        calls: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Test { only_tests } => check::all(only_tests),
+        Chore::Dag => dag::check(),
+        Chore::Prepare => prepare::all(),
+        Chore::Show => run::cargo(&[
+            "run",
+            "--release",
+            "--quiet",
+            "--package",
+            "esp-e2e",
+            "--bin",
+            "show",
+        ]),
+        Chore::Soak { calls } => run::cargo(&[
+            "run",
+            "--release",
+            "--quiet",
+            "--package",
+            "esp-e2e",
+            "--bin",
+            "soak",
+            "--",
+            "--calls",
+            &calls.to_string(),
+        ]),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Installs what the tests need where it is missing.
+
+use std::path::Path;
+
+use crate::run;
+
+/// A program of a test, and the Debian package that holds it.
+const NEEDED: &[(&str, &str)] = &[("chromium", "chromium")];
+
+/// Installs everything that is missing; elsewhere than on Debian as root, says what to install.
+pub(crate) fn all() -> Result<(), String> {
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, _)| !run::exists(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !Path::new("/etc/debian_version").exists() || !is_root() {
+        return Err(format!(
+            "the tests need: {}; install it (on Debian: apt-get install {}) and start again",
+            missing.join(", "),
+            missing.join(" ")
+        ));
+    }
+    run::program("apt-get", &["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(missing);
+    run::program("apt-get", &arguments)
+}
+
+fn is_root() -> bool {
+    std::process::Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
