@@ -2,6 +2,8 @@
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use aws_lc_rs::{digest, hmac};
 
 use crate::{Error, NONCE_LEN, TAG_LEN};
@@ -132,5 +134,41 @@ impl AesGcm {
             )
             .map(|_| ())
             .map_err(|_| Error::Unauthentic)
+    }
+}
+
+pub(crate) struct EcdsaP256(EcdsaKeyPair);
+
+impl EcdsaP256 {
+    pub(crate) fn generate() -> Result<Self, Error> {
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .map(EcdsaP256)
+            .map_err(|_| Error::Misuse("no key pair could be generated"))
+    }
+
+    pub(crate) fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der)
+            .map(EcdsaP256)
+            .map_err(|_| Error::Misuse("this is no P-256 key in PKCS #8"))
+    }
+
+    pub(crate) fn to_pkcs8(&self) -> Result<Vec<u8>, Error> {
+        self.0
+            .to_pkcs8v1()
+            .map(|document| document.as_ref().to_vec())
+            .map_err(|_| Error::Misuse("the key cannot be exported"))
+    }
+
+    pub(crate) fn public_key(&self) -> [u8; 65] {
+        let mut out = [0; 65];
+        out.copy_from_slice(self.0.public_key().as_ref());
+        out
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        self.0
+            .sign(&SystemRandom::new(), message)
+            .map(|signature| signature.as_ref().to_vec())
+            .map_err(|_| Error::Misuse("the system has no randomness to sign with"))
     }
 }

@@ -8,6 +8,7 @@ mod checksum;
 mod error;
 mod hash;
 mod keys;
+mod signing;
 
 #[cfg(feature = "aws-lc")]
 #[path = "aws_lc.rs"]
@@ -24,6 +25,7 @@ pub use checksum::{crc32, crc32c};
 pub use error::Error;
 pub use hash::{constant_time_eq, hmac_sha1, hmac_sha256, md5, sha1, sha256, sha384, sha512};
 pub use keys::{AesCtr, AesGcm, HmacSha1Key, HmacSha256Key, NONCE_LEN, TAG_LEN};
+pub use signing::EcdsaP256;
 
 /// The name of the provider that was built in, for logs and measurements.
 pub const PROVIDER: &str = provider::NAME;

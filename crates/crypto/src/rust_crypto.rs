@@ -7,6 +7,10 @@ use ctr::cipher::consts::U16;
 use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit as _, StreamCipher as _};
 use ctr::{Ctr128BE, CtrCore};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::elliptic_curve::Generate as _;
+use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use sha2::Digest;
 
 use crate::{Error, NONCE_LEN, TAG_LEN};
@@ -147,5 +151,42 @@ impl AesGcm {
             AesGcm::Aes256(key) => key.decrypt_inout_detached(nonce.into(), aad, data, tag.into()),
         };
         opened.map_err(|_| Error::Unauthentic)
+    }
+}
+
+pub(crate) struct EcdsaP256(SigningKey);
+
+impl EcdsaP256 {
+    pub(crate) fn generate() -> Result<Self, Error> {
+        SigningKey::try_generate()
+            .map(EcdsaP256)
+            .map_err(|_| Error::Misuse("no key pair could be generated"))
+    }
+
+    pub(crate) fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
+        SigningKey::from_pkcs8_der(der)
+            .map(EcdsaP256)
+            .map_err(|_| Error::Misuse("this is no P-256 key in PKCS #8"))
+    }
+
+    pub(crate) fn to_pkcs8(&self) -> Result<Vec<u8>, Error> {
+        self.0
+            .to_pkcs8_der()
+            .map(|document| document.as_bytes().to_vec())
+            .map_err(|_| Error::Misuse("the key cannot be exported"))
+    }
+
+    pub(crate) fn public_key(&self) -> [u8; 65] {
+        let mut out = [0; 65];
+        out.copy_from_slice(self.0.verifying_key().to_sec1_point(false).as_bytes());
+        out
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let signature: Signature = self
+            .0
+            .try_sign(message)
+            .map_err(|_| Error::Misuse("the message could not be signed"))?;
+        Ok(signature.to_der().as_bytes().to_vec())
     }
 }

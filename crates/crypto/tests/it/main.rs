@@ -1,8 +1,8 @@
 //! Published vectors; the same for both providers.
 
 use esp_crypto::{
-    AesCtr, AesGcm, Error, HmacSha1Key, HmacSha256Key, constant_time_eq, crc32, crc32c, hmac_sha1,
-    hmac_sha256, md5, sha1, sha256, sha384, sha512,
+    AesCtr, AesGcm, EcdsaP256, Error, HmacSha1Key, HmacSha256Key, constant_time_eq, crc32, crc32c,
+    hmac_sha1, hmac_sha256, md5, sha1, sha256, sha384, sha512,
 };
 use proptest::prelude::*;
 
@@ -256,6 +256,21 @@ fn gcm_refuses_what_was_changed() {
         Err(Error::Unauthentic)
     );
     assert!(key.seal_suffix(&[2; 12], b"aad", &mut [0; 15]).is_err());
+}
+
+#[test]
+fn a_key_pair_survives_its_document() {
+    let key = EcdsaP256::generate().unwrap();
+    let again = EcdsaP256::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
+    assert_eq!(key.public_key(), again.public_key());
+    assert_eq!(key.public_key()[0], 4);
+    let signature = again.sign(b"message").unwrap();
+    assert_eq!(
+        (signature[0], usize::from(signature[1])),
+        (0x30, signature.len() - 2)
+    );
+    assert!(EcdsaP256::from_pkcs8(b"no key").is_err());
+    assert_eq!(format!("{key:?}"), "EcdsaP256(..)");
 }
 
 #[test]
