@@ -1,0 +1,240 @@
+//! CUBIC (RFC 9438) with the delay-based exit from slow start of HyStart++ (RFC 9406).
+
+use std::time::Duration;
+
+use esp_wire::Instant;
+
+use super::{Acknowledged, Congestion, initial_window};
+
+/// RFC 9438 §5: C, in packets per second cubed.
+const C: f64 = 0.4;
+/// RFC 9438 §5: the factor of reduction.
+const BETA: f64 = 0.7;
+/// RFC 9406 §4.3: bounds of the rise in delay that ends slow start.
+const MIN_RISE: Duration = Duration::from_millis(4);
+const MAX_RISE: Duration = Duration::from_millis(16);
+/// RFC 9406 §4.3: samples of a round before its minimum counts.
+const ROUND_SAMPLES: u32 = 8;
+
+/// The window and what it remembers of the last reduction.
+#[derive(Clone, Debug)]
+pub struct Cubic {
+    packet: f64,
+    now: Curve,
+    /// The curve before the last reductions, for their undoing.
+    before: Option<Curve>,
+    rtt: Duration,
+    round: Round,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Curve {
+    window: f64,
+    threshold: f64,
+    /// The window at the last reduction.
+    plateau: f64,
+    epoch: Option<Epoch>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    began: Instant,
+    /// Seconds until the plateau is reached again.
+    rise: f64,
+    /// What a Reno flow would have by now.
+    reno: f64,
+}
+
+/// Delay over the rounds of slow start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    last: Option<Duration>,
+    current: Option<Duration>,
+    samples: u32,
+}
+
+impl Cubic {
+    /// A fresh window for packets of `packet_size` bytes.
+    pub fn new(packet_size: usize) -> Self {
+        Cubic {
+            packet: packet_size as f64,
+            now: Curve {
+                window: initial_window(packet_size) as f64,
+                threshold: f64::INFINITY,
+                plateau: 0.0,
+                epoch: None,
+            },
+            before: None,
+            rtt: Duration::from_millis(100),
+            round: Round::default(),
+        }
+    }
+
+    /// RFC 9406 §4.2: a round whose least delay rose ends slow start before the queue overflows.
+    fn watch_delay(&mut self, acknowledged: &Acknowledged) {
+        if let Some(rtt) = acknowledged.rtt {
+            self.round.samples += 1;
+            self.round.current = Some(self.round.current.map_or(rtt, |least| least.min(rtt)));
+        }
+        if let (Some(last), Some(current)) = (self.round.last, self.round.current)
+            && self.round.samples >= ROUND_SAMPLES
+            && current >= last + (last / 8).clamp(MIN_RISE, MAX_RISE)
+        {
+            self.now.threshold = self.now.window;
+        }
+        if acknowledged.round_ended {
+            self.round = Round {
+                last: self.round.current.or(self.round.last),
+                current: None,
+                samples: 0,
+            };
+        }
+    }
+
+    fn avoid_congestion(&mut self, now: Instant, bytes: usize) {
+        let curve = &mut self.now;
+        let (packet, window) = (self.packet, curve.window);
+        let epoch = curve.epoch.get_or_insert_with(|| {
+            let missing = ((curve.plateau - window) / packet).max(0.0);
+            if curve.plateau < window {
+                curve.plateau = window;
+            }
+            Epoch {
+                began: now,
+                rise: (missing / C).cbrt(),
+                reno: window,
+            }
+        });
+        let elapsed = (now.since(epoch.began) + self.rtt).as_secs_f64();
+        // RFC 9438 §4.2: where the curve is one round trip ahead, at most half as much again.
+        let target = (curve.plateau + C * (elapsed - epoch.rise).powi(3) * packet)
+            .clamp(window, window * 1.5);
+        let share = bytes as f64 / window;
+        // RFC 9438 §4.3: never slower than Reno with the same reductions.
+        let alpha = match epoch.reno < curve.plateau {
+            true => 3.0 * (1.0 - BETA) / (1.0 + BETA),
+            false => 1.0,
+        };
+        epoch.reno += alpha * packet * share;
+        curve.window = (window + (target - window) * share).max(epoch.reno);
+    }
+
+    fn reduce(&mut self) {
+        let curve = &mut self.now;
+        // RFC 9438 §4.7: fast convergence gives room to newcomers.
+        curve.plateau = match curve.window < curve.plateau {
+            true => curve.window * (1.0 + BETA) / 2.0,
+            false => curve.window,
+        };
+        curve.threshold = (curve.window * BETA).max(4.0 * self.packet);
+        curve.window = curve.threshold;
+        curve.epoch = None;
+    }
+}
+
+impl Congestion for Cubic {
+    fn window(&self) -> usize {
+        self.now.window as usize
+    }
+
+    fn in_slow_start(&self) -> bool {
+        self.now.window < self.now.threshold
+    }
+
+    fn on_acknowledged(&mut self, now: Instant, acknowledged: Acknowledged) {
+        if let Some(rtt) = acknowledged.rtt {
+            self.rtt = rtt;
+        }
+        if self.in_slow_start() {
+            self.watch_delay(&acknowledged);
+        }
+        if acknowledged.in_recovery {
+            return;
+        }
+        if !acknowledged.window_limited {
+            // RFC 9438 §5.8: the curve stands still while the application is the limit.
+            self.now.epoch = None;
+            return;
+        }
+        if self.in_slow_start() {
+            self.now.window += acknowledged.bytes as f64;
+        } else {
+            self.avoid_congestion(now, acknowledged.bytes);
+        }
+    }
+
+    fn on_congestion(&mut self, _now: Instant) {
+        self.before = Some(self.now);
+        self.reduce();
+    }
+
+    fn on_timeout(&mut self, _now: Instant) {
+        self.before.get_or_insert(self.now);
+        self.reduce();
+        self.now.window = self.packet;
+    }
+
+    fn on_spurious(&mut self, _now: Instant) {
+        if let Some(before) = self.before.take()
+            && before.window > self.now.window
+        {
+            self.now = before;
+            self.now.epoch = None;
+        }
+    }
+
+    fn set_packet_size(&mut self, bytes: usize) {
+        self.packet = bytes as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(bytes: usize, rtt: u64, round_ended: bool) -> Acknowledged {
+        Acknowledged {
+            bytes,
+            rtt: Some(Duration::from_millis(rtt)),
+            window_limited: true,
+            in_recovery: false,
+            round_ended,
+        }
+    }
+
+    #[test]
+    fn the_window_returns_to_its_plateau() {
+        let mut cubic = Cubic::new(1_000);
+        cubic.now.window = 1_000_000.0;
+        cubic.on_congestion(Instant::ZERO);
+        assert_eq!(cubic.window(), 700_000);
+        // K = cbrt(300 / 0.4) = 9.09 s.
+        let mut now = Instant::ZERO;
+        for _ in 0..909 {
+            now += Duration::from_millis(10);
+            cubic.on_acknowledged(now, ack(cubic.window(), 10, true));
+        }
+        let window = cubic.window();
+        assert!((950_000..1_060_000).contains(&window), "{window}");
+    }
+
+    #[test]
+    fn rising_delay_ends_slow_start() {
+        let mut cubic = Cubic::new(1_000);
+        for round in 0..4 {
+            for sample in 0..8 {
+                cubic.on_acknowledged(Instant::ZERO, ack(1_000, 50 + 10 * round, sample == 7));
+            }
+        }
+        assert!(!cubic.in_slow_start());
+    }
+
+    #[test]
+    fn an_unfounded_reduction_is_undone() {
+        let mut cubic = Cubic::new(1_000);
+        cubic.on_congestion(Instant::ZERO);
+        cubic.on_timeout(Instant::ZERO);
+        cubic.on_spurious(Instant::ZERO);
+        assert_eq!(cubic.window(), 10_000);
+    }
+}

@@ -1,0 +1,81 @@
+//! Congestion control behind one small trait: RFC 9260's, and CUBIC as the default.
+//!
+//! Loss detection and the accounting of bytes in flight are the sender's; an algorithm only keeps
+//! the window. CUBIC (RFC 9438) is the default because it regains a large window after a loss in
+//! time that does not depend on the round trip, which RFC 9260's additive increase does not, and
+//! because it shares fairly with the TCP and QUIC flows beside it, most of which run it too.
+
+mod cubic;
+mod pacer;
+mod reno;
+
+use std::{fmt, time::Duration};
+
+use esp_wire::Instant;
+
+pub use cubic::Cubic;
+pub(crate) use pacer::Pacer;
+pub use reno::Reno;
+
+/// What a SACK newly acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledged {
+    /// Bytes, chunk headers included.
+    pub bytes: usize,
+    /// The round-trip sample of this SACK, when it has one.
+    pub rtt: Option<Duration>,
+    /// The window was the limit of sending, so that its growth is justified.
+    pub window_limited: bool,
+    /// Packets lost before the last recovery began are still being repaired.
+    pub in_recovery: bool,
+    /// A round trip has passed since the last round began.
+    pub round_ended: bool,
+}
+
+/// Keeps the congestion window of one path.
+pub trait Congestion: fmt::Debug + Send {
+    /// Bytes that may be in flight.
+    fn window(&self) -> usize;
+
+    /// True while the window grows exponentially.
+    fn in_slow_start(&self) -> bool;
+
+    /// A SACK acknowledged new data.
+    fn on_acknowledged(&mut self, now: Instant, acknowledged: Acknowledged);
+
+    /// The first loss of a round trip was noticed, or CE was echoed.
+    fn on_congestion(&mut self, now: Instant);
+
+    /// The retransmission timer expired.
+    fn on_timeout(&mut self, now: Instant);
+
+    /// The last reductions turned out to be unfounded: the packets had only been late.
+    fn on_spurious(&mut self, now: Instant);
+
+    /// The path takes packets of another size.
+    fn set_packet_size(&mut self, bytes: usize);
+}
+
+/// The algorithms that come with the crate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RFC 9438 with an early exit from slow start (RFC 9406).
+    #[default]
+    Cubic,
+    /// RFC 9260 §7.2.
+    Reno,
+}
+
+impl Algorithm {
+    pub(crate) fn build(self, packet_size: usize) -> Box<dyn Congestion> {
+        match self {
+            Algorithm::Cubic => Box::new(Cubic::new(packet_size)),
+            Algorithm::Reno => Box::new(Reno::new(packet_size)),
+        }
+    }
+}
+
+/// RFC 6928: ten packets to start with.
+fn initial_window(packet_size: usize) -> usize {
+    10 * packet_size
+}

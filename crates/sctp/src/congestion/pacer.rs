@@ -1,0 +1,117 @@
+//! Spreads packets over the round trip, in bursts that one train holds.
+
+use std::time::Duration;
+
+use esp_wire::Instant;
+
+/// Below this round trip the wake-ups would cost more than the bursts.
+const MIN_RTT: Duration = Duration::from_millis(2);
+/// Time that one burst covers; below the resolution of most timers nothing is gained.
+const BURST: Duration = Duration::from_millis(1);
+/// RFC 9002 §7.7: a burst of ten packets is fine anywhere.
+const MIN_BURST_PACKETS: usize = 10;
+
+/// A token bucket filled at a multiple of the window per round trip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pacer {
+    /// Bytes that may be sent now; negative after a burst.
+    tokens: i64,
+    last: Instant,
+    /// Bytes a second; zero for no pacing.
+    rate: u64,
+    burst: i64,
+}
+
+impl Pacer {
+    pub(crate) fn new(now: Instant) -> Self {
+        Pacer {
+            tokens: 0,
+            last: now,
+            rate: 0,
+            burst: 0,
+        }
+    }
+
+    /// Follows the window and the round trip.
+    pub(crate) fn update(
+        &mut self,
+        window: usize,
+        rtt: Option<Duration>,
+        slow_start: bool,
+        packet: usize,
+    ) {
+        let Some(rtt) = rtt.filter(|rtt| *rtt >= MIN_RTT) else {
+            self.rate = 0;
+            return;
+        };
+        // Twice the window in slow start, so that it can double; a quarter more otherwise, so that
+        // pacing is never the limit.
+        let window = window as u64;
+        let gained = if slow_start { window * 2 } else { window + window / 4 };
+        self.rate = (gained * 1_000_000 / (rtt.as_micros() as u64).max(1)).max(1);
+        let burst = self.rate * BURST.as_micros() as u64 / 1_000_000;
+        self.burst = (burst as i64).max((MIN_BURST_PACKETS * packet) as i64);
+    }
+
+    /// True when a packet may leave now.
+    pub(crate) fn ready(&mut self, now: Instant) -> bool {
+        if self.rate == 0 {
+            return true;
+        }
+        let elapsed = now.since(self.last).as_micros().min(10_000_000) as u64;
+        if elapsed > 0 {
+            self.last = now;
+            let filled = (u128::from(self.rate) * u128::from(elapsed) / 1_000_000) as i64;
+            self.tokens = self.tokens.saturating_add(filled).min(self.burst);
+        }
+        self.tokens > 0
+    }
+
+    /// A packet left.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        if self.rate != 0 {
+            self.tokens -= bytes as i64;
+        }
+    }
+
+    /// When the next packet may leave, after `ready` was false.
+    pub(crate) fn next(&self) -> Instant {
+        let missing = (1 - self.tokens).max(1) as u64;
+        let wait = missing.saturating_mul(1_000_000) / self.rate.max(1);
+        self.last + Duration::from_micros(wait.max(200))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_kept_over_time() {
+        let mut now = Instant::ZERO;
+        let mut pacer = Pacer::new(now);
+        pacer.update(100_000, Some(Duration::from_millis(100)), false, 1_000);
+        now += Duration::from_secs(1);
+        let end = now + Duration::from_secs(1);
+        let mut sent = 0;
+        while now < end {
+            while pacer.ready(now) {
+                pacer.spend(1_000);
+                sent += 1_000;
+            }
+            now = now.max(pacer.next());
+        }
+        // 1.25 windows a round trip, and the first burst.
+        assert!((1_240_000..1_270_000).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn short_round_trips_are_not_paced() {
+        let mut pacer = Pacer::new(Instant::ZERO);
+        pacer.update(100_000, Some(Duration::from_micros(80)), false, 1_000);
+        for _ in 0..1_000 {
+            pacer.spend(1_000);
+            assert!(pacer.ready(Instant::ZERO));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Counters of an association.
+
+use std::time::Duration;
+
+/// What an association has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Packets received and accepted.
+    pub packets_received: u64,
+    /// Bytes of user data handed to `send`.
+    pub bytes_sent: u64,
+    /// Bytes of user data delivered by events.
+    pub bytes_received: u64,
+    /// Messages handed to `send`.
+    pub messages_sent: u64,
+    /// Messages delivered.
+    pub messages_received: u64,
+    /// DATA and I-DATA chunks sent again.
+    pub chunks_retransmitted: u64,
+    /// Chunks that arrived more than once.
+    pub duplicates_received: u64,
+    /// Chunks dropped because receive memory was full.
+    pub chunks_refused: u64,
+    /// Packets dropped: malformed, wrong checksum, wrong tag or port.
+    pub packets_dropped: u64,
+    /// Messages given up before they were delivered (RFC 3758).
+    pub messages_abandoned: u64,
+    /// SACKs sent.
+    pub sacks_sent: u64,
+    /// SACKs received.
+    pub sacks_received: u64,
+    /// Expirations of the retransmission timer.
+    pub timeouts: u64,
+    /// Reductions of the congestion window.
+    pub congestion_events: u64,
+    /// Reductions taken back.
+    pub spurious_events: u64,
+    /// Smoothed round trip; zero before the first sample.
+    pub rtt: Duration,
+    /// Congestion window in bytes.
+    pub congestion_window: usize,
+    /// Bytes in flight.
+    pub in_flight: usize,
+    /// The peer's last advertised window in bytes.
+    pub peer_window: usize,
+    /// Bytes in the send buffer, acknowledged ones excluded.
+    pub send_buffered: usize,
+    /// Bytes in receive memory.
+    pub receive_buffered: usize,
+    /// I-DATA is in use.
+    pub interleaving: bool,
+    /// Packets leave without a checksum.
+    pub zero_checksum: bool,
+}
