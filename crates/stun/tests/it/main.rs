@@ -1,0 +1,8 @@
+//! The STUN codec against published vectors, arbitrary input and whole exchanges.
+
+#![allow(clippy::unwrap_used)]
+
+mod auth;
+mod messages;
+mod round_trip;
+mod vectors;
