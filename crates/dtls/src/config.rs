@@ -1,0 +1,154 @@
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dimpl::crypto::Dtls12CipherSuite;
+
+use crate::{Certificate, Error};
+
+/// Which versions of DTLS an association speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Versions {
+    /// 1.3 where the peer has it, else 1.2.
+    #[default]
+    Auto,
+    /// 1.2 alone (RFC 6347).
+    Only12,
+    /// 1.3 alone (RFC 9147).
+    Only13,
+}
+
+/// The settings of an association.
+///
+/// Clones share the library's checked copy of the settings: make one per process and clone it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) certificate: Certificate,
+    pub(crate) versions: Versions,
+    pub(crate) mtu: usize,
+    pub(crate) first_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_held: usize,
+    pub(crate) max_early: usize,
+    library: Arc<OnceLock<Library>>,
+}
+
+#[derive(Clone)]
+struct Library(Arc<dimpl::Config>);
+
+impl std::fmt::Debug for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Library")
+    }
+}
+
+/// Datagrams that the library keeps until they complete a message.
+pub(crate) const MAX_QUEUED: usize = 48;
+/// Bytes that a datagram may have during the handshake.
+pub(crate) const MAX_HANDSHAKE_DATAGRAM: usize = 2_048;
+
+impl Config {
+    /// The defaults over `certificate`: both versions, datagrams of 1,200 bytes, 30 s for the handshake.
+    pub fn new(certificate: Certificate) -> Self {
+        Config {
+            certificate,
+            versions: Versions::Auto,
+            mtu: 1_200,
+            first_timeout: Duration::from_millis(150),
+            handshake_timeout: Duration::from_secs(30),
+            max_held: 256 * 1024,
+            max_early: 16,
+            library: Arc::default(),
+        }
+    }
+
+    /// The versions to speak.
+    pub fn with_versions(mut self, versions: Versions) -> Self {
+        self.versions = versions;
+        self.changed()
+    }
+
+    /// Bytes that a handshake datagram has at most, 256 to 2,048; 1,200 by default.
+    pub fn with_mtu(mut self, mtu: usize) -> Self {
+        self.mtu = mtu;
+        self.changed()
+    }
+
+    /// Time before a flight is sent again, doubled each time; 150 ms by default (RFC 9147 §5.8.2).
+    pub fn with_first_timeout(mut self, timeout: Duration) -> Self {
+        self.first_timeout = timeout;
+        self.changed()
+    }
+
+    /// Time that the handshake may take from its first datagram on; 30 s by default.
+    pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self.changed()
+    }
+
+    /// Bytes of application data kept until they are taken, and while the certificate is not checked yet; more is
+    /// dropped as on a lossy path. 256 KiB by default.
+    pub fn with_max_held(mut self, bytes: usize) -> Self {
+        self.max_held = bytes;
+        self
+    }
+
+    /// Datagrams of up to 2,048 bytes kept before the role is known; 16 by default.
+    pub fn with_max_early(mut self, datagrams: usize) -> Self {
+        self.max_early = datagrams;
+        self
+    }
+
+    fn changed(mut self) -> Self {
+        self.library = Arc::default();
+        self
+    }
+
+    /// The certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    pub(crate) fn for_library(&self) -> Result<Arc<dimpl::Config>, Error> {
+        if let Some(Library(config)) = self.library.get() {
+            return Ok(Arc::clone(config));
+        }
+        if !(256..=MAX_HANDSHAKE_DATAGRAM).contains(&self.mtu) {
+            return Err(Error::Misuse("the MTU must be 256 to 2,048 bytes"));
+        }
+        if self.first_timeout.is_zero() || self.first_timeout > self.handshake_timeout {
+            return Err(Error::Misuse(
+                "the first timeout must be within the handshake's",
+            ));
+        }
+        let config = dimpl::Config::builder()
+            .mtu(self.mtu)
+            .max_queue_rx(MAX_QUEUED)
+            .max_queue_tx(MAX_QUEUED)
+            // ICE has shown that the peer owns its address.
+            .use_server_cookie(false)
+            .flight_start_rto(self.first_timeout)
+            .flight_retries(self.retries())
+            .handshake_timeout(self.handshake_timeout)
+            // RFC 8827 §6.5 asks for AES-128-GCM; both of these add the same bytes to a record.
+            .dtls12_cipher_suites(&[
+                Dtls12CipherSuite::ECDHE_ECDSA_AES128_GCM_SHA256,
+                Dtls12CipherSuite::ECDHE_ECDSA_AES256_GCM_SHA384,
+            ])
+            .build()
+            .map(Arc::new)
+            .map_err(|error| Error::Library(error.to_string()))?;
+        let _ = self.library.set(Library(Arc::clone(&config)));
+        Ok(config)
+    }
+
+    /// As many doublings as the handshake has time for, even when each timer fires a quarter early.
+    fn retries(&self) -> usize {
+        let mut covered = self.first_timeout;
+        let mut retries = 1;
+        while covered < self.handshake_timeout * 2 && retries < 32 {
+            covered = covered.saturating_mul(2);
+            retries += 1;
+        }
+        retries
+    }
+}
