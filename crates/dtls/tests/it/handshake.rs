@@ -100,7 +100,7 @@ fn small_datagrams_carry_big_flights() {
         link.start(0);
         link.connect();
         assert!(link.largest <= 256, "a datagram of {}", link.largest);
-        assert!(link.sent > 8);
+        assert!(link.sent >= 8, "{versions:?}: {} datagrams", link.sent);
     }
 }
 

@@ -8,10 +8,10 @@ use esp_dtls::{
 };
 use esp_wire::{Instant, Origin, Rng, Room, Train};
 
-pub const BOTH: [Versions; 2] = [Versions::Only12, Versions::Only13];
+pub(crate) const BOTH: [Versions; 2] = [Versions::Only12, Versions::Only13];
 
 /// Two certificates that all tests share: making them is the slow part.
-pub fn certificate(index: usize) -> Certificate {
+pub(crate) fn certificate(index: usize) -> Certificate {
     static MADE: OnceLock<[Certificate; 2]> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         [
@@ -22,26 +22,26 @@ pub fn certificate(index: usize) -> Certificate {
     made[index].clone()
 }
 
-pub fn config(index: usize, versions: Versions) -> Config {
+pub(crate) fn config(index: usize, versions: Versions) -> Config {
     Config::new(certificate(index)).with_versions(versions)
 }
 
 /// What one end said.
 #[derive(Debug, PartialEq)]
-pub enum Told {
+pub(crate) enum Told {
     Connected(Version, Option<SrtpKeys>),
     Data(Vec<u8>),
     Closed,
 }
 
-pub struct End {
-    pub dtls: Dtls,
-    pub told: Vec<Told>,
-    pub failed: Option<Error>,
+pub(crate) struct End {
+    pub(crate) dtls: Dtls,
+    pub(crate) told: Vec<Told>,
+    pub(crate) failed: Option<Error>,
 }
 
 impl End {
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         End {
             dtls: Dtls::new(config, &Origin::seeded(1)).unwrap(),
             told: Vec::new(),
@@ -56,7 +56,7 @@ impl End {
         }
     }
 
-    pub fn listen(&mut self) {
+    pub(crate) fn listen(&mut self) {
         while let Some(event) = self.dtls.poll_event() {
             self.told.push(match event {
                 Event::Connected { version, srtp } => Told::Connected(version, srtp),
@@ -66,7 +66,7 @@ impl End {
         }
     }
 
-    pub fn keys(&self) -> &SrtpKeys {
+    pub(crate) fn keys(&self) -> &SrtpKeys {
         self.told
             .iter()
             .find_map(|told| match told {
@@ -76,7 +76,7 @@ impl End {
             .expect("SRTP keys")
     }
 
-    pub fn data(&self) -> Vec<&[u8]> {
+    pub(crate) fn data(&self) -> Vec<&[u8]> {
         self.told
             .iter()
             .filter_map(|told| match told {
@@ -88,19 +88,19 @@ impl End {
 }
 
 /// A network of two ends: 0 and 1.
-pub struct Link {
-    pub ends: [End; 2],
-    pub now: Instant,
-    pub loss: f64,
-    pub jitter: Duration,
-    pub largest: usize,
-    pub sent: usize,
+pub(crate) struct Link {
+    pub(crate) ends: [End; 2],
+    pub(crate) now: Instant,
+    pub(crate) loss: f64,
+    pub(crate) jitter: Duration,
+    pub(crate) largest: usize,
+    pub(crate) sent: usize,
     rng: Rng,
     flying: Vec<(Instant, usize, Vec<u8>)>,
 }
 
 impl Link {
-    pub fn new(left: &Config, right: &Config, seed: u64) -> Self {
+    pub(crate) fn new(left: &Config, right: &Config, seed: u64) -> Self {
         Link {
             ends: [End::new(left), End::new(right)],
             now: Instant::ZERO,
@@ -114,14 +114,14 @@ impl Link {
     }
 
     /// Both ends know each other's fingerprint.
-    pub fn introduce(&mut self) {
+    pub(crate) fn introduce(&mut self) {
         for (index, end) in self.ends.iter_mut().enumerate() {
             let other = certificate(1 - index).fingerprint().clone();
             end.dtls.set_remote_fingerprints(vec![other]).unwrap();
         }
     }
 
-    pub fn start(&mut self, client: usize) {
+    pub(crate) fn start(&mut self, client: usize) {
         let now = self.now;
         // The server first: it holds nothing then.
         for index in [1 - client, client] {
@@ -134,13 +134,13 @@ impl Link {
         }
     }
 
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.ends
             .iter()
             .all(|end| end.dtls.state() == State::Connected)
     }
 
-    pub fn launch(&mut self, from: usize, datagram: Vec<u8>) {
+    pub(crate) fn launch(&mut self, from: usize, datagram: Vec<u8>) {
         self.sent += 1;
         self.largest = self.largest.max(datagram.len());
         if self.rng.chance(self.loss) {
@@ -165,7 +165,7 @@ impl Link {
     }
 
     /// Runs until `done` or until `until`; true when done.
-    pub fn run(&mut self, until: Instant, done: impl Fn(&Link) -> bool) -> bool {
+    pub(crate) fn run(&mut self, until: Instant, done: impl Fn(&Link) -> bool) -> bool {
         loop {
             self.collect();
             if done(self) {
@@ -203,7 +203,7 @@ impl Link {
         }
     }
 
-    pub fn connect(&mut self) {
+    pub(crate) fn connect(&mut self) {
         let until = self.now + Duration::from_secs(60);
         let connected = self.run(until, Link::is_connected);
         let states = self
@@ -214,14 +214,14 @@ impl Link {
     }
 
     /// Lets what flies arrive.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let until = self.now + Duration::from_millis(20);
         self.run(until, |_| false);
         self.now = until;
     }
 
     /// Protects equal payloads as one train and launches the records.
-    pub fn send(&mut self, from: usize, payloads: &[Vec<u8>]) {
+    pub(crate) fn send(&mut self, from: usize, payloads: &[Vec<u8>]) {
         let dtls = &mut self.ends[from].dtls;
         let mut train = Train::with_capacity(65_536);
         train.begin(dtls.room(), payloads[0].len());
@@ -236,7 +236,7 @@ impl Link {
     }
 }
 
-pub fn connected(versions: [Versions; 2], client: usize) -> Link {
+pub(crate) fn connected(versions: [Versions; 2], client: usize) -> Link {
     let mut link = Link::new(&config(0, versions[0]), &config(1, versions[1]), 7);
     link.introduce();
     link.start(client);
@@ -244,6 +244,6 @@ pub fn connected(versions: [Versions; 2], client: usize) -> Link {
     link
 }
 
-pub fn sum(room: Room) -> usize {
+pub(crate) fn sum(room: Room) -> usize {
     room.head + room.tail
 }

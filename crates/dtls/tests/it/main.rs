@@ -1,5 +1,7 @@
 //! Handshakes and records between two ends, in virtual time.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
+
 mod handshake;
 mod link;
 mod noise;
