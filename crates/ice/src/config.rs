@@ -1,0 +1,275 @@
+//! Settings of the agent.
+
+use std::time::Duration;
+
+use esp_wire::{IcePolicy, Interface, Role};
+
+use crate::error::{Error, Misuse};
+
+/// Settings; `Default` suits a device that talks to browsers.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The role to start in: controlling for the side that offers.
+    pub role: Role,
+    /// Which candidates are gathered.
+    pub policy: IcePolicy,
+    /// Whether IPv4 is used.
+    pub ipv4: bool,
+    /// Whether IPv6 is used.
+    pub ipv6: bool,
+    /// Whether loopback addresses are candidates; RFC 8445 §5.1.1.1 forbids it on real networks.
+    pub include_loopback: bool,
+    /// When link-local addresses are candidates.
+    pub link_local: LinkLocal,
+    /// Which interfaces are used.
+    pub interfaces: InterfaceFilter,
+    /// Most local candidates that are gathered, 1 to 64; 16.
+    pub max_candidates: usize,
+    /// Most candidates of the peer that are kept, 1 to 1,000; 64.
+    pub max_remote_candidates: usize,
+    /// Most pairs (RFC 8445 §6.1.2.5), 1 to 4,000; 100.
+    pub max_pairs: usize,
+    /// Most checks that are remembered before the peer's credentials are known, up to 256; 32.
+    pub max_early_checks: usize,
+    /// Whether `.local` names of the peer are resolved.
+    pub resolve_mdns: bool,
+    /// Most `.local` names that are resolved in one session, up to 256; 16.
+    pub max_mdns: usize,
+    /// Time between two new transactions (Ta, RFC 8445 §14.2), at least 5 ms; 20 ms. It is what
+    /// `a=ice-pacing` proposes.
+    pub pacing: Duration,
+    /// Ta that is assumed of a peer that proposes none; 20 ms. RFC 8445 §14.2 has 50 ms, which only
+    /// delays the call: nothing but our own sending depends on it.
+    pub silent_peer_pacing: Duration,
+    /// First retransmission while no round trip was measured; 250 ms. RFC 8445 §14.3 asks for
+    /// 500 ms; the shorter one repairs a lost first check sooner, and pacing bounds the rate.
+    pub initial_rto: Duration,
+    /// Least time to a retransmission once a round trip was measured; 100 ms.
+    pub min_rto: Duration,
+    /// When the controlling side chooses.
+    pub nomination: NominationPolicy,
+    /// How consent is kept.
+    pub consent: ConsentTiming,
+    /// Silence after which [`Event::Disconnected`](crate::Event::Disconnected) warns; 8 s.
+    pub disconnected_after: Duration,
+    /// Time after which [`Event::GatheringOverdue`](crate::Event::GatheringOverdue) tells those who
+    /// wait for all candidates to go without; 1 s.
+    pub gather_timeout: Duration,
+    /// Least time to try before giving up (RFC 8863 §4); 39.5 s.
+    pub patience: Duration,
+    /// How often bindings at STUN servers are refreshed until a pair is selected; 15 s.
+    pub binding_refresh: Duration,
+    /// Whether another pair may be nominated when the selected one has gone silent, without an ICE
+    /// restart; RFC 8445 §8.1.1 asks for the restart, peers of today follow.
+    pub roaming: bool,
+    /// Bytes of the largest datagram for application data, 576 to 65,000; 1,200.
+    pub max_datagram: usize,
+}
+
+/// When link-local addresses (169.254/16, fe80::/10) are candidates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkLocal {
+    /// Never.
+    Never,
+    /// On interfaces that have no other address of the family, such as a cable between two devices.
+    #[default]
+    IfAlone,
+    /// Always.
+    Always,
+}
+
+/// Which interfaces are used, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum InterfaceFilter {
+    /// All that are up.
+    #[default]
+    All,
+    /// Only these.
+    Only(Vec<String>),
+    /// All but these.
+    Except(Vec<String>),
+}
+
+impl InterfaceFilter {
+    /// Whether the interface passes.
+    pub(crate) fn admits(&self, interface: &Interface) -> bool {
+        match self {
+            InterfaceFilter::All => true,
+            InterfaceFilter::Only(names) => names.contains(&interface.name),
+            InterfaceFilter::Except(names) => !names.contains(&interface.name),
+        }
+    }
+}
+
+/// When the controlling side chooses: at once when no better pair can come, else after a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NominationPolicy {
+    /// Longest wait for a better pair after the first valid one; 1 s. Data flows meanwhile.
+    pub max_wait: Duration,
+    /// Shortest wait while better pairs are still being checked; 50 ms.
+    pub min_wait: Duration,
+}
+
+impl Default for NominationPolicy {
+    fn default() -> Self {
+        NominationPolicy {
+            max_wait: Duration::from_secs(1),
+            min_wait: Duration::from_millis(50),
+        }
+    }
+}
+
+/// How consent is kept (RFC 7675 §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsentTiming {
+    /// Basic period of checks, each varied by 20 %; at least 5 s, so that no period is below 4 s.
+    pub interval: Duration,
+    /// Time without a response after which nothing more is sent; at most 30 s.
+    pub expiry: Duration,
+}
+
+impl Default for ConsentTiming {
+    fn default() -> Self {
+        ConsentTiming {
+            interval: Duration::from_secs(5),
+            expiry: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            role: Role::Controlling,
+            policy: IcePolicy::All,
+            ipv4: true,
+            ipv6: true,
+            include_loopback: false,
+            link_local: LinkLocal::IfAlone,
+            interfaces: InterfaceFilter::All,
+            max_candidates: 16,
+            max_remote_candidates: 64,
+            max_pairs: 100,
+            max_early_checks: 32,
+            resolve_mdns: true,
+            max_mdns: 16,
+            pacing: Duration::from_millis(20),
+            silent_peer_pacing: Duration::from_millis(20),
+            initial_rto: Duration::from_millis(250),
+            min_rto: Duration::from_millis(100),
+            nomination: NominationPolicy::default(),
+            consent: ConsentTiming::default(),
+            disconnected_after: Duration::from_secs(8),
+            gather_timeout: Duration::from_secs(1),
+            patience: Duration::from_millis(39_500),
+            binding_refresh: Duration::from_secs(15),
+            roaming: true,
+            max_datagram: 1_200,
+        }
+    }
+}
+
+macro_rules! with {
+    ($($name:ident = $field:ident: $kind:ty;)*) => {
+        impl Config {
+            $(
+                #[doc = concat!("Sets [`Config::", stringify!($field), "`].")]
+                pub fn $name(mut self, $field: $kind) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+with! {
+    with_role = role: Role;
+    with_policy = policy: IcePolicy;
+    with_ipv4 = ipv4: bool;
+    with_ipv6 = ipv6: bool;
+    with_loopback = include_loopback: bool;
+    with_link_local = link_local: LinkLocal;
+    with_interfaces = interfaces: InterfaceFilter;
+    with_max_candidates = max_candidates: usize;
+    with_max_remote_candidates = max_remote_candidates: usize;
+    with_max_pairs = max_pairs: usize;
+    with_max_early_checks = max_early_checks: usize;
+    with_resolve_mdns = resolve_mdns: bool;
+    with_max_mdns = max_mdns: usize;
+    with_pacing = pacing: Duration;
+    with_silent_peer_pacing = silent_peer_pacing: Duration;
+    with_initial_rto = initial_rto: Duration;
+    with_min_rto = min_rto: Duration;
+    with_nomination = nomination: NominationPolicy;
+    with_consent = consent: ConsentTiming;
+    with_disconnected_after = disconnected_after: Duration;
+    with_gather_timeout = gather_timeout: Duration;
+    with_patience = patience: Duration;
+    with_binding_refresh = binding_refresh: Duration;
+    with_roaming = roaming: bool;
+    with_max_datagram = max_datagram: usize;
+}
+
+impl Config {
+    /// Refuses what is out of range, by name.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let second = Duration::from_secs(1);
+        let rules = [
+            (self.ipv4 || self.ipv6, "one of ipv4 and ipv6 must be on"),
+            ((1..=64).contains(&self.max_candidates), "max_candidates"),
+            (
+                (1..=1_000).contains(&self.max_remote_candidates),
+                "max_remote_candidates",
+            ),
+            ((1..=4_000).contains(&self.max_pairs), "max_pairs"),
+            (self.max_early_checks <= 256, "max_early_checks"),
+            (self.max_mdns <= 256, "max_mdns"),
+            // RFC 8445 §14.2: all transactions of a host together, at most one in 5 ms.
+            (self.pacing >= Duration::from_millis(5), "pacing"),
+            (self.pacing <= 2 * second, "pacing"),
+            (self.silent_peer_pacing <= 2 * second, "silent_peer_pacing"),
+            (self.initial_rto >= Duration::from_millis(50), "initial_rto"),
+            (self.initial_rto <= 10 * second, "initial_rto"),
+            (self.min_rto >= Duration::from_millis(20), "min_rto"),
+            (self.min_rto <= 10 * second, "min_rto"),
+            // RFC 7675 §5.1: periods of at least 4 s, expiry after 30 s.
+            (self.consent.interval >= 5 * second, "consent.interval"),
+            (self.consent.expiry <= 30 * second, "consent.expiry"),
+            (
+                self.consent.expiry > self.consent.interval,
+                "consent.expiry must exceed consent.interval",
+            ),
+            (self.disconnected_after >= second, "disconnected_after"),
+            (self.binding_refresh >= second, "binding_refresh"),
+            ((576..=65_000).contains(&self.max_datagram), "max_datagram"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, name)) => Err(Error::Misuse(Misuse::Config(name))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_sound_and_nonsense_is_named() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let error = Config::default()
+            .with_pacing(Duration::from_millis(4))
+            .check()
+            .unwrap_err();
+        assert!(error.to_string().contains("pacing"));
+        assert!(
+            Config::default()
+                .with_ipv4(false)
+                .with_ipv6(false)
+                .check()
+                .is_err()
+        );
+    }
+}

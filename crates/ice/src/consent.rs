@@ -1,0 +1,255 @@
+//! Consent to send (RFC 7675) and the early warning that precedes its end.
+//!
+//! 1. Every 4 to 6 s a Binding request with a fresh transaction goes out on the pair in use.
+//! 2. An authenticated response from there renews consent for 30 s.
+//! 3. Without one, the pair is given up and never used again with these credentials.
+//! 4. Apart from that, silence of any kind warns early, and the other pairs are checked again.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use esp_stun::{Class, ErrorCode, Message, TransactionId};
+use esp_wire::{Instant, SocketId};
+
+use crate::agent::Agent;
+use crate::event::{Event, WarningReason};
+use crate::outbox::Outgoing;
+use crate::pair::{PairState, same_address};
+
+/// Requests whose response is awaited; the oldest is forgotten first.
+const OUTSTANDING: usize = 8;
+/// Silence after which an ICMP error is believed.
+const BELIEVED_AFTER: Duration = Duration::from_secs(2);
+/// How often the other pairs are checked while the path is in doubt.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// The requests for consent on the pair in use.
+#[derive(Debug)]
+pub(crate) struct Consent {
+    next: Instant,
+    outstanding: Vec<(TransactionId, Option<Instant>)>,
+}
+
+impl Consent {
+    pub(crate) fn starting(next: Instant) -> Self {
+        Consent {
+            next,
+            outstanding: Vec::with_capacity(OUTSTANDING),
+        }
+    }
+
+    pub(crate) fn on_sent(&mut self, id: TransactionId, now: Instant) -> bool {
+        let request = self.outstanding.iter_mut().find(|(known, _)| *known == id);
+        request.is_some_and(|(_, sent)| {
+            sent.get_or_insert(now);
+            true
+        })
+    }
+}
+
+impl Agent {
+    /// When the next request is due, given the last.
+    pub(crate) fn consent_time(&mut self, from: Instant) -> Instant {
+        // RFC 7675 §5.1: between 0.8 and 1.2 times the basic period.
+        let period = self.config.consent.interval;
+        let spread = u64::try_from((period * 2 / 5).as_nanos()).unwrap_or(u64::MAX);
+        from + period * 4 / 5 + Duration::from_nanos(self.rng.below(spread))
+    }
+
+    pub(crate) fn consent_deadline(&self) -> Option<Instant> {
+        let active = self.active.as_ref()?;
+        let expires = self.consent_expiry()?;
+        Some(expires.min(active.consent.next))
+    }
+
+    fn consent_expiry(&self) -> Option<Instant> {
+        let active = self.active.as_ref()?;
+        let pair = self.pair_of(active.generation, active.pair)?;
+        Some(pair.valid?.answered + self.config.consent.expiry)
+    }
+
+    pub(crate) fn silence_deadline(&self) -> Option<Instant> {
+        let active = self.active.as_ref()?;
+        if active.warned.is_some() {
+            return Some(active.next_recheck);
+        }
+        let silent = active.heard + self.config.disconnected_after;
+        let doubted = active.unreachable.map(|_| active.heard + BELIEVED_AFTER);
+        Some(doubted.map_or(silent, |at| at.min(silent)))
+    }
+
+    /// Asks for consent, ends it, warns.
+    pub(crate) fn run_consent(&mut self, now: Instant) {
+        if self.consent_expiry().is_some_and(|at| at <= now) {
+            self.end_consent(now, WarningReason::ConsentExpired);
+        }
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.consent.next <= now)
+        {
+            self.ask_consent(now);
+        }
+        self.warn(now);
+    }
+
+    fn ask_consent(&mut self, now: Instant) {
+        let next = self.consent_time(now);
+        let id = TransactionId::random(&mut self.rng);
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let consent = &mut active.consent;
+        consent.next = next;
+        if consent.outstanding.len() >= OUTSTANDING {
+            consent.outstanding.remove(0);
+        }
+        consent.outstanding.push((id, None));
+        self.outbox.push(Outgoing::Consent(id));
+        // Reserves whose consent has run out are no reserves.
+        let expiry = self.config.consent.expiry;
+        let in_use = (active.generation == self.session.generation).then_some(active.pair);
+        for pair in self.session.checklist.pairs_mut() {
+            let old = |answered| now.since(answered) >= expiry;
+            if Some(pair.id) != in_use && pair.valid.is_some_and(|valid| old(valid.answered)) {
+                pair.valid = None;
+                if pair.state == PairState::Succeeded {
+                    pair.state = PairState::Frozen;
+                }
+            }
+        }
+    }
+
+    fn warn(&mut self, now: Instant) {
+        if self.silence_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        active.next_recheck = now + RECHECK;
+        let (generation, id) = (active.generation, active.pair);
+        let news = match active.warned {
+            Some(_) => None,
+            None => {
+                let reason = match active.unreachable {
+                    Some(_) => WarningReason::Unreachable,
+                    None => WarningReason::Silence,
+                };
+                active.warned = Some((now, reason));
+                Some(reason)
+            }
+        };
+        let except = (generation == self.session.generation).then_some(id);
+        self.session.checklist.recheck_all(except);
+        if let Some(reason) = news {
+            self.push_event(Event::Disconnected(reason));
+        }
+    }
+
+    /// The pair in use may not be used again with these credentials (RFC 7675 §5.1).
+    pub(crate) fn end_consent(&mut self, now: Instant, reason: WarningReason) {
+        let Some(active) = &self.active else {
+            return;
+        };
+        let (generation, id) = (active.generation, active.pair);
+        if let Some(pair) = self.pair_of_mut(generation, id) {
+            pair.valid = None;
+            pair.revoked = true;
+            pair.nominated = false;
+            pair.nominating = false;
+            pair.state = PairState::Failed;
+        }
+        if generation == self.session.generation {
+            self.session.checklist.untrigger(id);
+            self.session.checks.remove_pair(id);
+            if self.session.selected == Some(id) {
+                self.session.selected = None;
+                self.session.first_valid = None;
+            }
+        } else if let Some(previous) = &mut self.previous {
+            previous.pair = None;
+        }
+        self.push_event(Event::ConsentExpired);
+        self.lose_path(now, reason);
+    }
+
+    /// Takes a response to a request for consent; `false` when none fits.
+    pub(crate) fn on_consent_response(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        message: &Message<'_>,
+    ) -> bool {
+        let id = message.transaction_id();
+        let Some(active) = &mut self.active else {
+            return false;
+        };
+        let outstanding = &mut active.consent.outstanding;
+        let Some(at) = outstanding.iter().position(|(known, _)| *known == id) else {
+            return false;
+        };
+        let symmetric = active.socket == socket && same_address(active.remote, remote);
+        let (generation, pair) = (active.generation, active.pair);
+        let key = self.remote_auth(generation).map(|auth| &auth.key);
+        if !symmetric || key.is_none_or(|key| message.verify(key).is_err()) {
+            self.counters.unauthenticated += 1;
+            return true;
+        }
+        let sent = self
+            .active
+            .as_mut()
+            .map(|active| active.consent.outstanding.remove(at).1);
+        self.on_heard_active(now);
+        match (message.class(), message.error_code()) {
+            (Class::Success, _) => {
+                let Some(pair) = self.pair_of_mut(generation, pair) else {
+                    return true;
+                };
+                pair.responses_received += 1;
+                if let Some(valid) = &mut pair.valid {
+                    valid.answered = now;
+                }
+                if let Some(sent) = sent.flatten() {
+                    pair.rtt.sample(now.since(sent));
+                }
+            }
+            // RFC 7675 §5.2
+            (_, Some((ErrorCode::FORBIDDEN, _))) => {
+                self.end_consent(now, WarningReason::ConsentRevoked);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Something came over the pair in use.
+    pub(crate) fn on_heard_active(&mut self, now: Instant) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        active.heard = now;
+        active.unreachable = None;
+        if active.warned.take().is_some() {
+            self.push_event(Event::Recovered);
+            self.update_state();
+            self.refresh_deadline();
+        }
+    }
+
+    /// The network says that a destination cannot be reached; anyone can say so, hence it only
+    /// shortens what would happen anyway (RFC 8445 §7.2.5.2.2).
+    pub(crate) fn on_unreachable(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) {
+        let pair = self.session.checklist.between(socket, remote);
+        if let Some(id) = pair.map(|pair| pair.id) {
+            self.session.checks.doubt(id);
+        }
+        if let Some(active) = &mut self.active
+            && active.socket == socket
+            && same_address(active.remote, remote)
+        {
+            active.unreachable = Some(now);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Sockets on the addresses of this host (RFC 8445 §5.1.1.1), and what happens when they come and go.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use esp_wire::{Action, IcePolicy, Instant, Interface, SocketId};
+
+use crate::agent::Agent;
+use crate::candidate::CandidateKind;
+use crate::config::LinkLocal;
+use crate::event::{Event, WarningReason};
+use crate::local::{Base, LocalCandidate};
+use crate::priority::{interleave, is_link_local};
+use crate::remote::is_usable;
+
+impl Agent {
+    /// Opens sockets on new addresses and closes those whose address is gone.
+    pub(crate) fn on_interfaces(&mut self, now: Instant, interfaces: &[Interface]) {
+        let mut wanted = self.usable_addresses(interfaces);
+        self.interfaces = Some(wanted.clone());
+        if !self.started {
+            return;
+        }
+        let gone: Vec<SocketId> = (self.locals.bases.iter())
+            .filter(|base| !wanted.contains(&(base.interface, base.address)))
+            .map(|base| base.socket)
+            .collect();
+        for socket in gone {
+            self.actions.push_back(Action::Close { socket });
+            self.drop_base(now, socket);
+        }
+        let known = |at: &(u32, IpAddr)| {
+            (self.locals.bases.iter()).any(|base| (base.interface, base.address) == *at)
+        };
+        wanted.retain(|at| !known(at));
+        for (interface, address) in wanted {
+            self.bind(interface, address);
+        }
+    }
+
+    /// Opens sockets on the addresses known, at the start.
+    pub(crate) fn bind_all(&mut self) {
+        for (interface, address) in self.interfaces.clone().unwrap_or_default() {
+            self.bind(interface, address);
+        }
+    }
+
+    fn bind(&mut self, interface: u32, address: IpAddr) {
+        // Host addresses are never used with this policy; relays have their own sockets.
+        if self.locals.bases.len() >= self.config.max_candidates
+            || self.config.policy == IcePolicy::Relay
+        {
+            return;
+        }
+        let socket = self.next_socket;
+        self.next_socket = SocketId(socket.0.wrapping_add(1));
+        let preference = u16::MAX - (self.ranks % 0x8000);
+        self.ranks = self.ranks.wrapping_add(1);
+        self.locals.bases.push(Base {
+            socket,
+            interface,
+            address,
+            preference,
+            local: None,
+        });
+        let local = match address {
+            IpAddr::V6(v6) if is_link_local(address) => {
+                SocketAddrV6::new(v6, 0, 0, interface).into()
+            }
+            _ => SocketAddr::new(address, 0),
+        };
+        self.actions.push_back(Action::Bind { socket, local });
+    }
+
+    /// The addresses that may be candidates, best first, each once.
+    fn usable_addresses(&self, interfaces: &[Interface]) -> Vec<(u32, IpAddr)> {
+        let config = &self.config;
+        let family = |ip: IpAddr| {
+            if ip.is_ipv4() {
+                config.ipv4
+            } else {
+                config.ipv6
+            }
+        };
+        let alone = |one: &Interface| {
+            !interfaces.iter().any(|other| {
+                other.index == one.index
+                    && other.address.is_ipv4() == one.address.is_ipv4()
+                    && !is_link_local(other.address)
+            })
+        };
+        let local = |one: &Interface| match config.link_local {
+            _ if !is_link_local(one.address) => true,
+            LinkLocal::Never => false,
+            LinkLocal::IfAlone => alone(one),
+            LinkLocal::Always => true,
+        };
+        let mut list: Vec<(u32, IpAddr)> = Vec::new();
+        for one in interfaces {
+            let at = (one.index, one.address);
+            if config.interfaces.admits(one)
+                && family(one.address)
+                && local(one)
+                && is_usable(SocketAddr::new(one.address, 1), config.include_loopback)
+                && !list.contains(&at)
+            {
+                list.push(at);
+            }
+        }
+        interleave(&mut list);
+        list
+    }
+
+    /// A socket is open: its host candidate is made, told and paired.
+    pub(crate) fn on_bound(&mut self, now: Instant, socket: SocketId, local: SocketAddr) {
+        let Some(base) = self.locals.base_mut(socket) else {
+            return;
+        };
+        if base.local.is_some() {
+            return;
+        }
+        base.local = Some(local);
+        let base = *base;
+        let kind = CandidateKind::Host;
+        let candidate = self.locals.make(&base, local, kind, local, None);
+        // One for each socket, of which there are no more than the limit for candidates.
+        self.locals.candidates.push(candidate);
+        self.announce(&candidate);
+        self.pair_local(now, &candidate);
+        self.plan_requests();
+    }
+
+    /// A socket could not be opened, or has ended.
+    pub(crate) fn on_closed(&mut self, now: Instant, socket: SocketId) {
+        if self.locals.base(socket).is_some() {
+            self.drop_base(now, socket);
+        }
+    }
+
+    /// Tells the peer of a candidate.
+    pub(crate) fn announce(&mut self, candidate: &LocalCandidate) {
+        let line = self.line(candidate);
+        self.push_event(Event::LocalCandidate { line });
+    }
+
+    fn line(&self, candidate: &LocalCandidate) -> String {
+        let ufrag = &self.session.local.credentials.ufrag;
+        candidate.to_candidate(Some(ufrag)).to_string()
+    }
+
+    /// Forgets a socket with its candidates and pairs.
+    fn drop_base(&mut self, now: Instant, socket: SocketId) {
+        let gone: Vec<LocalCandidate> = (self.locals.candidates.iter().copied())
+            .filter(|candidate| candidate.socket == socket)
+            .collect();
+        for candidate in gone {
+            if candidate.kind != CandidateKind::PeerReflexive {
+                let line = self.line(&candidate);
+                self.push_event(Event::CandidateRemoved { line });
+            }
+        }
+        self.locals
+            .candidates
+            .retain(|known| known.socket != socket);
+        self.locals.bases.retain(|base| base.socket != socket);
+        self.gathering.drop_socket(socket);
+        self.session.early.retain(|early| early.socket != socket);
+        let pairs: Vec<_> = (self.session.checklist.pairs().iter())
+            .filter(|pair| pair.socket == socket)
+            .map(|pair| pair.id)
+            .collect();
+        for id in pairs {
+            self.session.remove_pair(id);
+        }
+        if let Some(previous) = &mut self.previous
+            && previous
+                .pair
+                .as_ref()
+                .is_some_and(|pair| pair.socket == socket)
+        {
+            previous.pair = None;
+        }
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.socket == socket)
+        {
+            self.lose_path(now, WarningReason::SocketLost);
+        }
+    }
+}

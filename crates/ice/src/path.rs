@@ -1,0 +1,269 @@
+//! The pair that data takes (RFC 8445 §12.1): the selected one; after a restart the one before it;
+//! else the best valid one.
+
+use std::net::SocketAddr;
+
+use esp_wire::{Destination, Instant, Room, SocketId, Train};
+
+use crate::agent::Agent;
+use crate::consent::Consent;
+use crate::event::{Event, FailureReason, State, WarningReason};
+use crate::pair::{Pair, PairId, PairReport};
+
+/// How application data is to be laid out to take the current pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Where it goes.
+    pub destination: Destination,
+    /// Bytes that [`Agent::send`] adds to each datagram.
+    pub room: Room,
+    /// Bytes of the largest datagram before [`Agent::send`].
+    pub size: usize,
+}
+
+/// The pair in use.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) generation: u32,
+    pub(crate) pair: PairId,
+    pub(crate) socket: SocketId,
+    pub(crate) remote: SocketAddr,
+    /// When anything was last received over it.
+    pub(crate) heard: Instant,
+    /// Since when, and why, it is in doubt.
+    pub(crate) warned: Option<(Instant, WarningReason)>,
+    /// When the network last said that the destination is unreachable.
+    pub(crate) unreachable: Option<Instant>,
+    /// When the other pairs are checked again while it is in doubt.
+    pub(crate) next_recheck: Instant,
+    pub(crate) consent: Consent,
+}
+
+impl Agent {
+    /// How to lay out application data; `None` while nothing may be sent.
+    pub fn path(&self) -> Option<Path> {
+        let active = self.active.as_ref()?;
+        Some(Path {
+            destination: Destination {
+                socket: active.socket,
+                remote: active.remote,
+            },
+            room: Room::default(),
+            size: self.config.max_datagram,
+        })
+    }
+
+    /// Adds the framing of the current path to a train of application data and sets its destination;
+    /// `false` when nothing may be sent, or the train has no room for the framing.
+    pub fn send(&mut self, train: &mut Train) -> bool {
+        let Some(path) = self.path() else {
+            return false;
+        };
+        if train.grow(path.room.head, path.room.tail).is_err() {
+            return false;
+        }
+        train.set_destination(path.destination);
+        true
+    }
+
+    /// The pair that data takes.
+    pub fn selected(&self) -> Option<PairReport> {
+        let active = self.active.as_ref()?;
+        Some(self.pair_of(active.generation, active.pair)?.report(true))
+    }
+
+    /// A pair of this session or the one left of the session before.
+    pub(crate) fn pair_of(&self, generation: u32, id: PairId) -> Option<&Pair> {
+        if generation == self.session.generation {
+            return self.session.checklist.find(id);
+        }
+        let previous = self.previous.as_ref()?;
+        (previous.pair.as_ref()).filter(|pair| previous.generation == generation && pair.id == id)
+    }
+
+    pub(crate) fn pair_of_mut(&mut self, generation: u32, id: PairId) -> Option<&mut Pair> {
+        if generation == self.session.generation {
+            return self.session.checklist.find_mut(id);
+        }
+        let previous = self.previous.as_mut()?;
+        (previous.pair.as_mut()).filter(|pair| previous.generation == generation && pair.id == id)
+    }
+
+    /// Whether the peer still consents to data on a pair.
+    pub(crate) fn consents(&self, now: Instant, pair: &Pair) -> bool {
+        let fresh = |answered: Instant| now.since(answered) < self.config.consent.expiry;
+        !pair.revoked && pair.valid.is_some_and(|valid| fresh(valid.answered))
+    }
+
+    /// The best valid pair of this session; after a warning, one that was answered since comes first.
+    pub(crate) fn best_valid(&self, now: Instant) -> Option<&Pair> {
+        let doubt = (self.active.as_ref())
+            .and_then(|active| active.warned)
+            .map(|(at, _)| at);
+        let fresh = |pair: &Pair| match (doubt, pair.valid) {
+            (Some(doubt), Some(valid)) => valid.answered > doubt,
+            _ => true,
+        };
+        (self.session.checklist.pairs().iter())
+            .filter(|pair| self.consents(now, pair))
+            .max_by_key(|pair| {
+                let priority = pair.valid.map_or(0, |valid| valid.priority);
+                (
+                    fresh(pair),
+                    priority,
+                    pair.priority,
+                    std::cmp::Reverse(pair.id),
+                )
+            })
+    }
+
+    fn preferred(&self, now: Instant) -> Option<(u32, PairId)> {
+        let session = &self.session;
+        if let Some(pair) = session
+            .selected_pair()
+            .filter(|pair| self.consents(now, pair))
+        {
+            return Some((session.generation, pair.id));
+        }
+        let previous = self.previous.as_ref().and_then(|previous| {
+            let pair = previous
+                .pair
+                .as_ref()
+                .filter(|pair| self.consents(now, pair))?;
+            Some((previous.generation, pair.id))
+        });
+        let doubted = |of: (u32, PairId)| {
+            self.active.as_ref().is_some_and(|active| {
+                (active.generation, active.pair) == of && active.warned.is_some()
+            })
+        };
+        let best = self
+            .best_valid(now)
+            .map(|pair| (session.generation, pair.id));
+        match previous {
+            Some(previous) if !doubted(previous) || best.is_none() => Some(previous),
+            _ => best,
+        }
+    }
+
+    /// Moves data to the pair that it should take.
+    pub(crate) fn update_path(&mut self, now: Instant) {
+        let preferred = self.preferred(now);
+        let current = self
+            .active
+            .as_ref()
+            .map(|active| (active.generation, active.pair));
+        if preferred == current {
+            return;
+        }
+        let Some((generation, id)) = preferred else {
+            self.lose_path(now, WarningReason::Silence);
+            return;
+        };
+        let Some(pair) = self.pair_of(generation, id) else {
+            return;
+        };
+        let (socket, remote, report) = (pair.socket, pair.address, pair.report(true));
+        let answered = pair.valid.map_or(now, |valid| valid.answered);
+        let heard = pair.last_heard.unwrap_or(answered);
+        let next = self.consent_time(answered).max(now);
+        let recovered = match &self.active {
+            Some(active) => active.warned.is_some(),
+            None => self.lost.is_some(),
+        };
+        self.active = Some(Active {
+            generation,
+            pair: id,
+            socket,
+            remote,
+            heard,
+            warned: None,
+            unreachable: None,
+            next_recheck: now,
+            consent: Consent::starting(next),
+        });
+        self.lost = None;
+        self.session.failed = false;
+        let told = std::mem::replace(&mut self.session.path_told, true);
+        if current.is_none() && !told {
+            self.push_event(Event::PathAvailable(report));
+        } else {
+            self.push_event(Event::PathChanged(report));
+        }
+        if recovered {
+            self.push_event(Event::Recovered);
+        }
+    }
+
+    /// The pair in use cannot be used any more.
+    pub(crate) fn lose_path(&mut self, now: Instant, reason: WarningReason) {
+        let Some(active) = self.active.take() else {
+            return;
+        };
+        let reason = active.warned.map_or(reason, |(_, why)| match reason {
+            WarningReason::Silence => why,
+            _ => reason,
+        });
+        self.lost = Some((now, reason));
+        self.session.checklist.recheck_all(None);
+        if active.warned.is_none() {
+            self.push_event(Event::Disconnected(reason));
+        }
+    }
+
+    /// When the search for a path ends.
+    pub(crate) fn give_up_deadline(&self) -> Option<Instant> {
+        if self.active.is_some() || self.session.failed {
+            return None;
+        }
+        let (at, limit) = self.search_began()?;
+        match self.session.checklist.is_busy() {
+            false => Some(at + limit),
+            // A peer that is heard but never answers must not keep the search going for ever.
+            true => Some(at + limit * 2),
+        }
+    }
+
+    fn search_began(&self) -> Option<(Instant, std::time::Duration)> {
+        match self.lost {
+            Some((at, _)) => Some((at, self.config.consent.expiry)),
+            // RFC 8863 §4: failure is not declared before the slowest transaction could have ended.
+            None => Some((self.session.checking_since?, self.config.patience)),
+        }
+    }
+
+    pub(crate) fn run_give_up(&mut self, now: Instant) {
+        if self.give_up_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let reason = match self.lost {
+            Some((_, reason)) => FailureReason::PathLost(reason),
+            None if self.session.checklist.pairs().is_empty() => FailureReason::NoPairs,
+            None => FailureReason::NoAnswer,
+        };
+        self.session.failed = true;
+        self.push_event(Event::Failed(reason));
+    }
+
+    /// Tells of a change of state.
+    pub(crate) fn update_state(&mut self) {
+        let state = match &self.active {
+            Some(active) if active.warned.is_some() => State::Disconnected,
+            Some(active) => {
+                let pair = self.pair_of(active.generation, active.pair);
+                match pair.is_some_and(|pair| pair.nominated) {
+                    true => State::Completed,
+                    false => State::Connected,
+                }
+            }
+            None if self.session.failed => State::Failed,
+            None if self.lost.is_some() => State::Disconnected,
+            None if self.session.remote.is_some() => State::Checking,
+            None => State::New,
+        };
+        if state != self.state {
+            self.state = state;
+            self.push_event(Event::StateChanged(state));
+        }
+    }
+}

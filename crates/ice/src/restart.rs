@@ -1,0 +1,120 @@
+//! ICE restart (RFC 8445 §9): new credentials on both sides, while data stays on the old pair.
+//!
+//! 1. One side makes new credentials ([`Agent::restart`]) and offers them.
+//! 2. The other side sees that they changed, makes its own and answers.
+//! 3. Both check anew. The old pair carries data, and its consent is kept with the old credentials,
+//!    until a pair of the new session is selected.
+
+use esp_wire::Instant;
+
+use crate::agent::Agent;
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::event::{Event, GatheringState};
+use crate::session::{Previous, RemoteAuth, Session};
+
+impl Agent {
+    /// Restarts ICE from our side: new credentials, for which candidates are told again. The caller
+    /// offers them and gives the answer's to [`Agent::set_remote_credentials`].
+    pub fn restart(&mut self, now: Instant) {
+        self.begin_session(now);
+        self.run(now);
+    }
+
+    /// Sets the peer's credentials, as its description says.
+    ///
+    /// When others were set before, the peer has restarted: unless we have restarted ourselves, our
+    /// own credentials change too, [`Event::RemoteRestart`] is told, and the answer must carry
+    /// [`Agent::local_credentials`] as they are then.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when they are no credentials; nothing changes then.
+    pub fn set_remote_credentials(
+        &mut self,
+        now: Instant,
+        credentials: Credentials,
+    ) -> Result<(), Error> {
+        credentials.check()?;
+        match &self.session.remote {
+            Some(known) if known.credentials == credentials => return Ok(()),
+            Some(_) => {
+                self.begin_session(now);
+                self.push_event(Event::RemoteRestart);
+            }
+            None => {}
+        }
+        let auth = RemoteAuth::new(credentials, &self.session.local.credentials);
+        let ufrag = auth.credentials.ufrag.clone();
+        self.session.remote = Some(auth);
+        self.session.checking_since = Some(now);
+        self.renew_search(now);
+        for candidate in std::mem::take(&mut self.session.held) {
+            self.take_candidate(now, candidate);
+        }
+        self.pair_all(now);
+        for early in std::mem::take(&mut self.session.early) {
+            if early.ufrag == ufrag {
+                self.on_peer_check(
+                    now,
+                    early.socket,
+                    early.remote,
+                    early.priority,
+                    early.use_candidate,
+                );
+            }
+        }
+        self.run(now);
+        Ok(())
+    }
+
+    /// Puts the session aside and begins the next one with the sockets there are.
+    fn begin_session(&mut self, now: Instant) {
+        let generation = self.session.generation.wrapping_add(1);
+        let mut next = Session::new(generation, &mut self.rng);
+        // A path was told before; what follows is a change.
+        next.path_told = self.session.path_told;
+        let mut old = std::mem::replace(&mut self.session, next);
+        match &self.active {
+            Some(active) if active.generation == old.generation => {
+                let id = active.pair;
+                let pair = old.checklist.find(id).cloned();
+                self.previous = Some(Previous {
+                    generation: old.generation,
+                    local: old.local,
+                    remote: old.remote,
+                    pair,
+                });
+            }
+            // A restart during a restart: the pair in use is still the older one.
+            Some(_) => {}
+            None => {
+                self.previous = Some(Previous {
+                    generation: old.generation,
+                    local: old.local,
+                    remote: old.remote.take(),
+                    pair: None,
+                });
+            }
+        }
+        self.renew_search(now);
+        self.locals
+            .candidates
+            .retain(|known| known.kind != crate::candidate::CandidateKind::PeerReflexive);
+        self.gathering.set_concluded(false);
+        if self.gathering.state == GatheringState::New {
+            return;
+        }
+        self.gathering.ask_again();
+        self.set_gathering(now, GatheringState::Gathering);
+        for candidate in self.locals.candidates.clone() {
+            self.announce(&candidate);
+        }
+    }
+
+    /// A lost path has all of the time again to be found.
+    fn renew_search(&mut self, now: Instant) {
+        if let Some((since, _)) = &mut self.lost {
+            *since = now;
+        }
+    }
+}
