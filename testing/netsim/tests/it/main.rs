@@ -1,0 +1,9 @@
+//! The net itself: who reaches whom, when, and that a seed repeats a run.
+
+#![allow(clippy::unwrap_used)]
+
+mod duplex;
+mod nats;
+mod probe;
+mod services;
+mod shape;
