@@ -1,0 +1,57 @@
+//! Settings of a driver.
+
+use std::time::Duration;
+
+/// How many threads and how much memory a driver uses.
+#[derive(Clone, Debug)]
+pub struct DriverConfig {
+    /// Threads that own peers and their sockets; each peer lives on one of them.
+    pub shards: usize,
+    /// The most threads that call applications; they start when all others are in a call.
+    pub delivery_threads: usize,
+    /// Bytes of events that may wait for one application; over it, media is dropped and data
+    /// channels close their window.
+    pub mailbox_bytes: usize,
+    /// Bytes of frames that may wait for the shard, for each connection (`send_pool_size`).
+    pub media_outbox_bytes: usize,
+    /// Bytes of data channel messages that may wait for the shard, for each connection.
+    pub data_outbox_bytes: usize,
+    /// Receive buffer asked of the system for each socket, in bytes.
+    pub socket_receive_buffer: usize,
+    /// Send buffer asked of the system for each socket, in bytes.
+    pub socket_send_buffer: usize,
+    /// How often the addresses of this host are looked at.
+    pub interface_interval: Duration,
+    /// How long a name may take to resolve.
+    pub resolve_timeout: Duration,
+}
+
+impl Default for DriverConfig {
+    fn default() -> Self {
+        DriverConfig {
+            shards: 1,
+            delivery_threads: 4,
+            mailbox_bytes: 1 << 20,
+            media_outbox_bytes: 400_000,
+            data_outbox_bytes: 1 << 20,
+            socket_receive_buffer: 1 << 20,
+            socket_send_buffer: 1 << 20,
+            interface_interval: Duration::from_secs(2),
+            resolve_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl DriverConfig {
+    /// Sets the number of threads that own peers; at least 1.
+    pub fn with_shards(mut self, shards: usize) -> Self {
+        self.shards = shards.max(1);
+        self
+    }
+
+    /// Sets the most threads that call applications; at least 1.
+    pub fn with_delivery_threads(mut self, threads: usize) -> Self {
+        self.delivery_threads = threads.max(1);
+        self
+    }
+}

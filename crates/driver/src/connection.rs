@@ -1,0 +1,271 @@
+//! Our implementation of `PeerConnection`: a peer on a shard, seen from any thread.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+use esp_peer::{
+    ChannelConfig, Error, Handler, Peer, PeerConfig, PeerConnection, Report, RtpTransformer,
+    TransformerSide,
+};
+use esp_wire::{DataFrame, Frame, IceServer, Instant, Kind, Role, Signal};
+
+use crate::driver::Driver;
+use crate::mailbox::Mailbox;
+use crate::outbox::Outbox;
+use crate::resolver::Resolver;
+use crate::shard::{Command, Handle, Job, Key, Link, Shard};
+use crate::{Clock, DriverConfig};
+
+/// How long one `main_loop` waits for the network at most (`agent_recv_timeout`).
+const MAIN_LOOP_WAIT: Duration = Duration::from_millis(100);
+/// How often a caller looks whether `main_loop` has left it the shard.
+const HANDOVER: Duration = Duration::from_millis(5);
+
+/// A peer on a driver. Dropping it closes it.
+pub struct Connection {
+    shard: Handle,
+    key: Key,
+    link: Arc<Link>,
+    closed: AtomicBool,
+    /// The shard of a connection that its owner drives by [`PeerConnection::main_loop`].
+    own: Option<Mutex<Shard>>,
+    /// Keeps the threads alive.
+    _driver: Option<Driver>,
+}
+
+impl Connection {
+    /// Opens a peer without any thread: nothing happens but in [`PeerConnection::main_loop`], which the
+    /// owner calls over and over, and which makes the calls to `handler`.
+    ///
+    /// # Errors
+    /// As for [`Driver::open`].
+    pub fn open_manual(
+        driver: DriverConfig,
+        config: PeerConfig,
+        handler: Box<dyn Handler>,
+    ) -> Result<Self, Error> {
+        let clock = Clock::new();
+        let resolver = Arc::new(Resolver::new(driver.resolve_timeout));
+        let mut shard = Shard::new(clock, driver.clone(), None, resolver).map_err(failed)?;
+        let handle = shard.handle();
+        let peer = Peer::new(config, clock.origin().map_err(failed)?)?;
+        let (link, known) = link(&driver, &handle, handler);
+        let key = shard.open(peer, Arc::clone(&link));
+        let _ = known.set(key);
+        Ok(Connection {
+            shard: handle,
+            key,
+            link,
+            closed: AtomicBool::new(false),
+            own: Some(Mutex::new(shard)),
+            _driver: None,
+        })
+    }
+
+    pub(crate) fn on_shard(
+        driver: &Driver,
+        shard: Handle,
+        config: PeerConfig,
+        handler: Box<dyn Handler>,
+    ) -> Result<Self, Error> {
+        let origin = driver.clock().origin().map_err(failed)?;
+        let peer = Peer::new(config, origin)?;
+        let (link, known) = link(driver.config(), &shard, handler);
+        let (answer, key) = channel();
+        if !shard.send(Command::Open(Box::new(peer), Arc::clone(&link), answer)) {
+            return Err(Error::Failed("the driver has ended".into()));
+        }
+        let key = key
+            .recv()
+            .map_err(|_| Error::Failed("the driver has ended".into()))?;
+        let _ = known.set(key);
+        Ok(Connection {
+            shard,
+            key,
+            link,
+            closed: AtomicBool::new(false),
+            own: None,
+            _driver: Some(driver.clone()),
+        })
+    }
+
+    /// Runs `work` on the peer in its shard and waits for the answer.
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Peer, Instant) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        const CLOSED: Error = Error::WrongState("the connection is closed");
+        if self.closed.load(Ordering::Acquire) {
+            return Err(CLOSED);
+        }
+        let (answer, answered) = channel();
+        let job: Job = Box::new(move |peer, now| {
+            // Nobody listens any more when the caller was torn down; the work is done all the same.
+            let _ = answer.send(work(peer, now));
+        });
+        if !self.shard.send(Command::Run(self.key, job)) {
+            return Err(CLOSED);
+        }
+        let Some(own) = &self.own else {
+            return answered.recv().map_err(|_| CLOSED)?;
+        };
+        loop {
+            match own.try_lock() {
+                Ok(mut shard) => shard.carry_out_commands(),
+                Err(TryLockError::Poisoned(_)) => return Err(CLOSED),
+                // `main_loop` runs in another thread: the command woke it.
+                Err(TryLockError::WouldBlock) => {}
+            }
+            match answered.recv_timeout(HANDOVER) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(CLOSED),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn call_shard(&self) {
+        if self.link.call() {
+            self.shard.send(Command::Service(self.key));
+        }
+    }
+}
+
+/// The queues of a new connection; the mailbox learns the key once it is known.
+fn link(
+    config: &DriverConfig,
+    shard: &Handle,
+    handler: Box<dyn Handler>,
+) -> (Arc<Link>, Arc<std::sync::OnceLock<Key>>) {
+    let known = Arc::new(std::sync::OnceLock::new());
+    let resume = {
+        let (shard, known) = (shard.clone(), Arc::clone(&known));
+        Box::new(move || {
+            if let Some(key) = known.get() {
+                shard.send(Command::Service(*key));
+            }
+        })
+    };
+    let outbox = Outbox::new(config.media_outbox_bytes, config.data_outbox_bytes);
+    let mailbox = Mailbox::new(handler, config.mailbox_bytes, resume);
+    (Arc::new(Link::new(outbox, mailbox)), known)
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::Failed(error.to_string())
+}
+
+impl PeerConnection for Connection {
+    fn new_connection(&self) -> Result<(), Error> {
+        self.run(|peer, now| peer.new_connection(now))
+    }
+
+    fn update_ice_info(&self, role: Role, servers: &[IceServer]) -> Result<(), Error> {
+        let servers = servers.to_vec();
+        self.run(move |peer, now| peer.update_ice_info(now, role, &servers))
+    }
+
+    fn send_msg(&self, msg: &Signal<'_>) -> Result<(), Error> {
+        let msg = msg.clone().into_owned();
+        self.run(move |peer, now| peer.handle_signal(now, &msg))
+    }
+
+    fn send_audio(&self, frame: Frame<'_>) -> Result<(), Error> {
+        self.link.outbox.push_media(Kind::Audio, frame)?;
+        self.call_shard();
+        Ok(())
+    }
+
+    fn send_video(&self, frame: Frame<'_>) -> Result<(), Error> {
+        self.link.outbox.push_media(Kind::Video, frame)?;
+        self.call_shard();
+        Ok(())
+    }
+
+    fn send_data(&self, frame: DataFrame<'_>) -> Result<(), Error> {
+        self.link.outbox.push_data(frame)?;
+        self.call_shard();
+        Ok(())
+    }
+
+    fn create_data_channel(&self, config: ChannelConfig) -> Result<(), Error> {
+        self.run(move |peer, now| peer.create_data_channel(now, config))
+    }
+
+    fn close_data_channel(&self, stream_id: u16) -> Result<(), Error> {
+        self.run(move |peer, now| peer.close_data_channel(now, stream_id))
+    }
+
+    fn request_keyframe(&self) -> Result<(), Error> {
+        self.run(|peer, now| peer.request_keyframe(now))
+    }
+
+    fn main_loop(&self) -> Result<(), Error> {
+        let Some(own) = &self.own else {
+            return Ok(());
+        };
+        own.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .turn(Some(MAIN_LOOP_WAIT))
+            .map_err(failed)?;
+        // Without the lock: what is called may call back.
+        while self.link.mailbox.deliver(usize::MAX) {}
+        Ok(())
+    }
+
+    fn disconnect(&self) -> Result<(), Error> {
+        self.run(|peer, now| peer.disconnect(now))
+    }
+
+    fn query(&self) -> Result<Report, Error> {
+        let dropped = self.link.mailbox.media_dropped();
+        self.run(move |peer, now| {
+            let mut report = peer.report(now);
+            report.media_dropped_by_application = dropped;
+            Ok(report)
+        })
+    }
+
+    fn set_rtp_transformer(
+        &self,
+        side: TransformerSide,
+        transformer: Option<Box<dyn RtpTransformer>>,
+    ) -> Result<(), Error> {
+        self.run(move |peer, _| peer.set_rtp_transformer(side, transformer))
+    }
+
+    fn paired_addr(&self) -> Option<SocketAddr> {
+        self.run(|peer, _| Ok(peer.paired_addr())).ok().flatten()
+    }
+
+    fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shard.send(Command::Close(self.key));
+        if let Some(own) = &self.own
+            && let Ok(mut shard) = own.try_lock()
+        {
+            shard.carry_out_commands();
+        }
+        self.link.outbox.clear(true);
+        self.link.mailbox.close();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

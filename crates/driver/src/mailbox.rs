@@ -1,0 +1,223 @@
+//! What a peer reports, waiting in bounded memory for the application.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
+use std::{mem, thread};
+
+use esp_peer::{ChannelInfo, Event, Handler, NegotiatedMedia, Notice, State};
+use esp_wire::{AudioInfo, DataFrame, DataKind, Frame, Kind, Signal, VideoInfo};
+
+/// Buffers kept for reuse, and the largest that is worth keeping.
+const SPARE_BUFFERS: usize = 32;
+const SPARE_BYTES: usize = 256 * 1024;
+
+/// An event that owns its bytes.
+enum Letter {
+    State(State),
+    Msg(Signal<'static>),
+    AudioInfo(AudioInfo),
+    VideoInfo(VideoInfo),
+    Media(Kind, Duration, Vec<u8>),
+    Negotiated(NegotiatedMedia),
+    ChannelOpen(ChannelInfo),
+    Data(u16, DataKind, Vec<u8>),
+    ChannelClose(ChannelInfo),
+    Writable(u16),
+    Notice(Notice<'static>),
+}
+
+#[derive(Default)]
+struct Inner {
+    letters: VecDeque<Letter>,
+    bytes: usize,
+    /// In line at the pool, or being delivered.
+    scheduled: bool,
+    closed: bool,
+    spare: Vec<Vec<u8>>,
+}
+
+/// A bounded queue of events with the application at its end.
+pub(crate) struct Mailbox {
+    inner: Mutex<Inner>,
+    handler: Mutex<Option<Box<dyn Handler>>>,
+    delivering: Mutex<Option<ThreadId>>,
+    limit: usize,
+    /// The shard stopped taking data because of this mailbox and waits to hear of room.
+    data_paused: AtomicBool,
+    media_dropped: AtomicU64,
+    /// Tells the shard that there is room for data again.
+    resume: Box<dyn Fn() + Send + Sync>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Mailbox {
+    pub(crate) fn new(
+        handler: Box<dyn Handler>,
+        limit: usize,
+        resume: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Mailbox {
+            inner: Mutex::default(),
+            handler: Mutex::new(Some(handler)),
+            delivering: Mutex::default(),
+            limit,
+            data_paused: AtomicBool::new(false),
+            media_dropped: AtomicU64::new(0),
+            resume,
+        }
+    }
+
+    /// Whether data may be put in; `false` promises a call of `resume` later.
+    pub(crate) fn accepts_data(&self) -> bool {
+        let inner = locked(&self.inner);
+        let accepts = inner.bytes < self.limit;
+        // Under the lock, so that the thread that makes room sees it.
+        self.data_paused.store(!accepts, Ordering::Relaxed);
+        accepts
+    }
+
+    /// Frames dropped because the application was slow.
+    pub(crate) fn media_dropped(&self) -> u64 {
+        self.media_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Puts an event in; `true` when the mailbox must be put in line at the pool.
+    pub(crate) fn put(&self, event: Event<'_>) -> bool {
+        let mut inner = locked(&self.inner);
+        if inner.closed {
+            return false;
+        }
+        let full = inner.bytes >= self.limit;
+        let letter = match event {
+            Event::Audio(_) | Event::Video(_) if full => {
+                self.media_dropped.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
+            Event::Audio(frame) => Letter::Media(Kind::Audio, frame.pts, inner.copy(frame.data)),
+            Event::Video(frame) => Letter::Media(Kind::Video, frame.pts, inner.copy(frame.data)),
+            Event::Data(frame) => Letter::Data(frame.stream_id, frame.kind, inner.copy(frame.data)),
+            Event::State(state) => Letter::State(state),
+            Event::Msg(msg) => Letter::Msg(msg.into_owned()),
+            Event::AudioInfo(info) => Letter::AudioInfo(info),
+            Event::VideoInfo(info) => Letter::VideoInfo(info),
+            Event::Negotiated(media) => Letter::Negotiated(media),
+            Event::ChannelOpen(channel) => Letter::ChannelOpen(channel),
+            Event::ChannelClose(channel) => Letter::ChannelClose(channel),
+            Event::Writable(stream_id) => Letter::Writable(stream_id),
+            Event::Notice(notice) => Letter::Notice(notice.into_owned()),
+            _ => return false,
+        };
+        inner.letters.push_back(letter);
+        !mem::replace(&mut inner.scheduled, true)
+    }
+
+    /// Delivers up to `most` events; `true` when more wait.
+    pub(crate) fn deliver(&self, most: usize) -> bool {
+        let mut handler = locked(&self.handler);
+        *locked(&self.delivering) = Some(thread::current().id());
+        let more = self.deliver_to(handler.as_mut(), most);
+        *locked(&self.delivering) = None;
+        more
+    }
+
+    fn deliver_to(&self, mut handler: Option<&mut Box<dyn Handler>>, most: usize) -> bool {
+        for _ in 0..most {
+            let letter = {
+                let mut inner = locked(&self.inner);
+                match inner.letters.pop_front() {
+                    Some(letter) => letter,
+                    None => {
+                        inner.scheduled = false;
+                        return false;
+                    }
+                }
+            };
+            let buffer = match handler.as_mut() {
+                Some(handler) => letter.deliver(handler.as_mut()),
+                None => letter.into_buffer(),
+            };
+            if let Some(buffer) = buffer {
+                self.give_back(buffer);
+            }
+        }
+        true
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut inner = locked(&self.inner);
+        inner.bytes = inner.bytes.saturating_sub(buffer.len());
+        let room = inner.bytes <= self.limit / 2;
+        if buffer.capacity() <= SPARE_BYTES && inner.spare.len() < SPARE_BUFFERS {
+            buffer.clear();
+            inner.spare.push(buffer);
+        }
+        let resume = room && self.data_paused.swap(false, Ordering::Relaxed);
+        drop(inner);
+        if resume {
+            (self.resume)();
+        }
+    }
+
+    /// Takes the application away: no call begins after this returns, and unless it is made from
+    /// within a call, none is still running.
+    pub(crate) fn close(&self) {
+        {
+            let mut inner = locked(&self.inner);
+            inner.closed = true;
+            inner.letters.clear();
+            inner.bytes = 0;
+        }
+        let own_call = *locked(&self.delivering) == Some(thread::current().id());
+        if !own_call {
+            drop(locked(&self.handler).take());
+        }
+    }
+}
+
+impl Inner {
+    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.extend_from_slice(bytes);
+        self.bytes += bytes.len();
+        buffer
+    }
+}
+
+impl Letter {
+    /// Makes the call; gives the buffer back.
+    fn deliver(self, handler: &mut dyn Handler) -> Option<Vec<u8>> {
+        let event = match &self {
+            Letter::Media(Kind::Audio, pts, data) => Event::Audio(Frame { pts: *pts, data }),
+            Letter::Media(Kind::Video, pts, data) => Event::Video(Frame { pts: *pts, data }),
+            Letter::Data(stream_id, kind, data) => Event::Data(DataFrame {
+                kind: *kind,
+                stream_id: *stream_id,
+                data,
+            }),
+            Letter::State(state) => Event::State(*state),
+            Letter::Msg(msg) => Event::Msg(msg.clone()),
+            Letter::AudioInfo(info) => Event::AudioInfo(*info),
+            Letter::VideoInfo(info) => Event::VideoInfo(*info),
+            Letter::Negotiated(media) => Event::Negotiated(*media),
+            Letter::ChannelOpen(channel) => Event::ChannelOpen(channel.clone()),
+            Letter::ChannelClose(channel) => Event::ChannelClose(channel.clone()),
+            Letter::Writable(stream_id) => Event::Writable(*stream_id),
+            Letter::Notice(notice) => Event::Notice(notice.clone()),
+        };
+        event.deliver(handler);
+        self.into_buffer()
+    }
+
+    fn into_buffer(self) -> Option<Vec<u8>> {
+        match self {
+            Letter::Media(_, _, buffer) | Letter::Data(_, _, buffer) => Some(buffer),
+            _ => None,
+        }
+    }
+}

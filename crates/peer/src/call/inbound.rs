@@ -1,0 +1,68 @@
+//! A datagram's way in, behind ICE: by its first byte to DTLS or SRTP (RFC 7983 §7).
+
+use esp_wire::Instant;
+
+use super::Call;
+
+impl Call {
+    /// Takes datagrams of the peer, `size` bytes each but for the last.
+    pub(super) fn on_datagrams(&mut self, now: Instant, data: &mut [u8], size: usize) {
+        for datagram in data.chunks_mut(size.max(1)) {
+            self.traffic.datagrams_in += 1;
+            self.traffic.bytes_in += datagram.len() as u64;
+            match datagram.first() {
+                Some(20..=63) => self.on_dtls(now, datagram),
+                Some(128..=191) => self.on_srtp(now, datagram),
+                _ => self.traffic.unknown += 1,
+            }
+        }
+    }
+
+    fn on_dtls(&mut self, now: Instant, datagram: &mut [u8]) {
+        // DTLS itself holds, within bounds, what comes before the answer.
+        if let Err(error) = self.dtls.handle_input(now, datagram) {
+            return self.end(format!("DTLS failed: {error}"));
+        }
+        self.take_data(now);
+    }
+
+    /// Hands decrypted packets to SCTP at once, so that DTLS need not keep them.
+    fn take_data(&mut self, now: Instant) {
+        if self.progress < super::Progress::Connected {
+            return;
+        }
+        while let Some(event) = self.dtls.poll_event() {
+            match event {
+                esp_dtls::Event::Data(packet) => {
+                    if let Some(sctp) = &mut self.sctp {
+                        // The reason comes as an event of the association.
+                        let _ = sctp.handle_input(now, packet);
+                    }
+                }
+                esp_dtls::Event::Closed => self.end("the peer ended the connection".into()),
+                esp_dtls::Event::Connected { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn on_srtp(&mut self, now: Instant, packet: &mut [u8]) {
+        let Some(srtp) = &mut self.srtp else {
+            if !self.early.hold(packet) {
+                self.traffic.early_dropped += 1;
+            }
+            return;
+        };
+        // RFC 5761 §4: payload types 64 to 95 with the marker bit are RTCP's packet types.
+        let is_rtcp = matches!(packet.get(1), Some(192..=223));
+        let opened = if is_rtcp {
+            srtp.receiver.unprotect_rtcp(packet)
+        } else {
+            srtp.receiver.unprotect_rtp(packet)
+        };
+        match opened {
+            Ok(len) if is_rtcp => self.rtp.handle_rtcp(now, &mut packet[..len]),
+            Ok(len) => self.rtp.handle_rtp(now, &mut packet[..len]),
+            Err(_) => self.traffic.srtp_refused += 1,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The peer's description and candidates, and what both sides agreed on.
+
+use std::borrow::Cow;
+
+use esp_dtls::{DtlsRole, Fingerprint};
+use esp_ice::Credentials;
+use esp_rtp::MediaConfig;
+use esp_sctp::Association;
+use esp_sdp::{Description, DtlsRole as Setup, Negotiated, NegotiatedData, Transport};
+use esp_wire::{Instant, Kind};
+
+use super::describe::bad;
+use super::{Call, MAX_EARLY_CANDIDATES, Tracks, local};
+use crate::{Error, Event, Notice, PeerConfig};
+
+impl Call {
+    /// Takes the peer's description: the answer to our offer, or an offer.
+    pub(crate) fn on_remote_description(
+        &mut self,
+        now: Instant,
+        config: &PeerConfig,
+        text: &str,
+    ) -> Result<(), Error> {
+        let remote = Description::parse(text).map_err(bad)?;
+        match self.negotiation.offered.take() {
+            Some(offer) => match esp_sdp::accept(&offer, &remote) {
+                Ok(agreed) => self.agree(now, config, agreed),
+                Err(error) => {
+                    // A good answer may still come.
+                    self.negotiation.offered = Some(offer);
+                    Err(bad(error))
+                }
+            },
+            None => {
+                if let Some(agreed) = &self.negotiation.agreed
+                    && remote.restarts_ice(agreed)
+                {
+                    self.ice.restart(now);
+                    self.on_local_restart();
+                }
+                self.negotiation.to_answer = Some(remote);
+                self.describe(now, config)
+            }
+        }
+    }
+
+    /// Takes a candidate of the peer; an empty one ends them.
+    pub(crate) fn on_remote_candidate(
+        &mut self,
+        now: Instant,
+        candidate: &str,
+        mid: Option<&str>,
+        line: Option<u16>,
+    ) -> Result<(), Error> {
+        match &self.negotiation.agreed {
+            Some(agreed) if agreed.takes_candidate(mid, line) => {
+                self.add_remote_candidate(now, candidate)
+            }
+            // Of an m-section that shares the transport of another one.
+            Some(_) => Ok(()),
+            None if self.negotiation.early_candidates.len() < MAX_EARLY_CANDIDATES => {
+                self.negotiation.early_candidates.push(candidate.to_owned());
+                Ok(())
+            }
+            None => Err(Error::OverLimit("candidates before the description")),
+        }
+    }
+
+    fn add_remote_candidate(&mut self, now: Instant, candidate: &str) -> Result<(), Error> {
+        if candidate.is_empty() {
+            self.ice.end_of_remote_candidates(now);
+            return Ok(());
+        }
+        self.queue
+            .push_back(Event::Notice(Notice::RemoteCandidate(Cow::Owned(
+                candidate.to_owned(),
+            ))));
+        self.ice
+            .add_remote_candidate(now, candidate)
+            .map_err(|error| Error::BadData(error.to_string()))
+    }
+
+    /// Puts into effect what offer and answer agreed on.
+    pub(super) fn agree(
+        &mut self,
+        now: Instant,
+        config: &PeerConfig,
+        agreed: Negotiated,
+    ) -> Result<(), Error> {
+        let Some(transport) = &agreed.transport else {
+            let reason = "the peer accepted neither media nor data";
+            self.end(reason.into());
+            return Err(Error::Failed(reason.into()));
+        };
+        let first = self.negotiation.agreed.is_none();
+        self.apply_transport(now, transport)?;
+        self.apply_media(now, &agreed)?;
+        if let Some(data) = &agreed.data {
+            self.apply_data(now, config, data, transport.dtls_role == Setup::Active)?;
+        }
+        if first {
+            self.connect_by = Some(now + config.connect_timeout);
+            let media = local::agreed(config, &agreed.media);
+            self.queue.push_back(Event::Negotiated(media));
+        }
+        let candidates: Vec<String> = transport
+            .candidates
+            .iter()
+            .map(|remote| remote.candidate.clone())
+            .chain(std::mem::take(&mut self.negotiation.early_candidates))
+            .collect();
+        let complete = transport.end_of_candidates;
+        self.negotiation.agreed = Some(agreed);
+        for candidate in candidates {
+            // One that makes no sense does not spoil the others.
+            let _ = self.add_remote_candidate(now, &candidate);
+        }
+        if complete {
+            self.ice.end_of_remote_candidates(now);
+        }
+        Ok(())
+    }
+
+    fn apply_transport(&mut self, now: Instant, transport: &Transport) -> Result<(), Error> {
+        self.ice.set_remote_lite(now, transport.ice.lite);
+        self.ice
+            .set_remote_credentials(
+                now,
+                Credentials::new(&transport.ice.ufrag, &transport.ice.pwd),
+            )
+            .map_err(|error| Error::BadData(error.to_string()))?;
+        let fingerprints: Vec<Fingerprint> = transport
+            .fingerprints
+            .iter()
+            .filter_map(|fingerprint| fingerprint.to_string().parse().ok())
+            .collect();
+        if let Err(error) = self.dtls.set_remote_fingerprints(fingerprints) {
+            self.end(error.to_string());
+        }
+        Ok(())
+    }
+
+    fn apply_media(&mut self, now: Instant, agreed: &Negotiated) -> Result<(), Error> {
+        let media: Vec<MediaConfig> = agreed.media.iter().map(local::media_config).collect();
+        self.rtp
+            .set_media(now, &media)
+            .map_err(|error| Error::BadData(error.to_string()))?;
+        let track = |kind| {
+            let media = agreed.media.iter().find(|media| media.kind == kind)?;
+            self.rtp.track(&media.mid)
+        };
+        self.tracks = Tracks {
+            audio: track(Kind::Audio),
+            video: track(Kind::Video),
+        };
+        Ok(())
+    }
+
+    fn apply_data(
+        &mut self,
+        now: Instant,
+        config: &PeerConfig,
+        data: &NegotiatedData,
+        client: bool,
+    ) -> Result<(), Error> {
+        if self.sctp.is_none() {
+            let settings = config
+                .sctp
+                .clone()
+                .with_ports(config.sctp.local_port, data.remote_sctp_port);
+            let mut sctp = Association::new(settings, self.origin.fork("sctp"))
+                .map_err(|error| Error::InvalidArgument(error.to_string()))?;
+            sctp.set_dtls_role(now, client);
+            if client && !config.manual_channels {
+                sctp.open_channel(now, config.automatic_channel.clone())
+                    .map_err(|error| Error::Failed(error.to_string()))?;
+            }
+            self.sctp = Some(sctp);
+        }
+        self.max_send_message = data.remote_max_message_size;
+        if let Some(sctp) = &mut self.sctp {
+            // Zero stands for any size.
+            let limit = data.remote_max_message_size;
+            sctp.set_remote_max_message_size(if limit == u64::MAX { 0 } else { limit });
+        }
+        Ok(())
+    }
+
+    /// The role in DTLS, once it is agreed on.
+    pub(super) fn dtls_role(&self) -> Option<DtlsRole> {
+        let transport = self.negotiation.agreed.as_ref()?.transport.as_ref()?;
+        Some(match transport.dtls_role {
+            Setup::Active => DtlsRole::Client,
+            Setup::Passive => DtlsRole::Server,
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! What the engines report to each other: from the first pair to the keys.
+
+use std::borrow::Cow;
+
+use esp_dtls::{DtlsRole, SrtpKeys, Version};
+use esp_ice::{CandidateKind, Event as IceEvent, GatheringState, PairReport};
+use esp_srtp::ReceiverConfig;
+use esp_wire::{Input, Instant, Room};
+
+use super::{Call, Progress, Srtp};
+use crate::{Event, Notice, PeerConfig, State};
+
+impl Call {
+    /// Draws the conclusions from what the engines did. To be called after every command and input.
+    pub(crate) fn advance(&mut self, now: Instant, config: &PeerConfig) {
+        self.take_ice_events();
+        self.start_dtls(now);
+        self.take_dtls_events(now, config);
+        self.note_pairing();
+        if let Err(error) = self.describe(now, config) {
+            self.end(error.to_string());
+        }
+    }
+
+    fn take_ice_events(&mut self) {
+        while let Some(event) = self.ice.poll_event() {
+            match event {
+                IceEvent::GatheringState(GatheringState::Complete) => self.on_gathered(),
+                IceEvent::GatheringState(_) => {}
+                IceEvent::GatheringOverdue => self.on_gathering_overdue(),
+                IceEvent::LocalCandidate { line } => self.on_local_candidate(line),
+                IceEvent::ServerFailed { url, reason } => self.notice(Notice::ServerFailed {
+                    url: Cow::Owned(url),
+                    reason: Cow::Owned(reason),
+                }),
+                IceEvent::PathAvailable(pair) => {
+                    self.move_on(Progress::Paired);
+                    self.on_path(&pair);
+                }
+                IceEvent::PathChanged(pair) => self.on_path(&pair),
+                IceEvent::RemoteRestart => self.on_local_restart(),
+                IceEvent::Disconnected(_) => self.notice(Notice::Interrupted),
+                IceEvent::Recovered => self.notice(Notice::Recovered),
+                IceEvent::Failed(reason) => self.end(reason.to_string()),
+                _ => {}
+            }
+        }
+    }
+
+    fn on_path(&mut self, pair: &PairReport) {
+        self.notice(Notice::Paired {
+            local: pair.local.address,
+            local_type: kind_name(pair.local.kind),
+            remote: pair.remote.address,
+            remote_type: kind_name(pair.remote.kind),
+        });
+        self.fit_path();
+    }
+
+    /// Tells the engines the room that the path leaves them.
+    pub(super) fn fit_path(&mut self) {
+        let Some(path) = self.ice.path() else {
+            return;
+        };
+        let fits = |room: Room| path.size.saturating_sub(room.head + room.tail);
+        self.dtls.set_below(path.room);
+        if let Some(srtp) = &self.srtp {
+            // One room for both: SRTCP adds four bytes more than SRTP.
+            let (rtp, rtcp) = (srtp.sender.rtp_room(), srtp.sender.rtcp_room());
+            let room = Room {
+                head: rtp.head.max(rtcp.head),
+                tail: rtp.tail.max(rtcp.tail),
+            };
+            let room = room.plus(path.room);
+            self.rtp.set_path(room, fits(room));
+        }
+        if let Some(sctp) = &mut self.sctp {
+            let room = self.dtls.room().plus(path.room);
+            sctp.set_path(room, fits(room));
+        }
+    }
+
+    fn start_dtls(&mut self, now: Instant) {
+        if self.dtls_started {
+            return;
+        }
+        let Some(role) = self.dtls_role() else {
+            return;
+        };
+        // A client's first flight needs a path; a server only listens.
+        if role == DtlsRole::Client && self.ice.path().is_none() {
+            return;
+        }
+        self.dtls_started = true;
+        if let Err(error) = self.dtls.set_role(now, role) {
+            self.end(format!("DTLS failed: {error}"));
+        }
+    }
+
+    fn note_pairing(&mut self) {
+        if self.negotiation.agreed.is_some() {
+            self.move_on(Progress::Pairing);
+        }
+        if self.dtls_started && self.ice.path().is_some() {
+            self.move_on(Progress::Connecting);
+        }
+    }
+
+    fn take_dtls_events(&mut self, now: Instant, config: &PeerConfig) {
+        while let Some(event) = self.dtls.poll_event() {
+            match event {
+                esp_dtls::Event::Connected { version, srtp } => {
+                    self.on_secured(now, config, version, srtp);
+                }
+                esp_dtls::Event::Data(packet) => {
+                    if let Some(sctp) = &mut self.sctp {
+                        // The reason comes as an event of the association.
+                        let _ = sctp.handle_input(now, packet);
+                    }
+                }
+                esp_dtls::Event::Closed => self.end("the peer ended the connection".into()),
+            }
+        }
+    }
+
+    fn on_secured(
+        &mut self,
+        now: Instant,
+        config: &PeerConfig,
+        version: Version,
+        keys: Option<SrtpKeys>,
+    ) {
+        self.move_on(Progress::Connecting);
+        let has_media = self
+            .negotiation
+            .agreed
+            .as_ref()
+            .is_some_and(|agreed| !agreed.media.is_empty());
+        match keys {
+            Some(keys) => self.install_keys(&keys, config),
+            None if has_media => {
+                return self.end("the peer has no SRTP profile in common with us".into());
+            }
+            None => {}
+        }
+        if let Some(sctp) = &mut self.sctp
+            && let Err(error) = sctp.connect(now)
+        {
+            self.end(error.to_string());
+        }
+        self.fit_path();
+        self.notice(Notice::Secured {
+            version: version_name(version),
+            srtp: self.srtp.as_ref().map(|srtp| srtp.profile),
+        });
+        self.move_on(Progress::Connected);
+        self.connect_by = None;
+        let after = now.since(self.began);
+        self.connected_after = Some(after);
+        self.notice(Notice::Connected { after });
+        while let Some(mut packet) = self.early.release() {
+            self.on_srtp(now, &mut packet);
+        }
+    }
+
+    fn install_keys(&mut self, keys: &SrtpKeys, config: &PeerConfig) {
+        let profile = match keys.profile {
+            esp_dtls::SrtpProfile::Aes128CmSha1_80 => esp_srtp::Profile::Aes128CmSha1_80,
+            esp_dtls::SrtpProfile::AeadAes128Gcm => esp_srtp::Profile::AeadAes128Gcm,
+            esp_dtls::SrtpProfile::AeadAes256Gcm => esp_srtp::Profile::AeadAes256Gcm,
+        };
+        let keying = |key: &[u8], salt: &[u8]| esp_srtp::Keying::new(profile, key, salt);
+        let settings = ReceiverConfig::default().with_rtp_window(config.replay_window);
+        let made = keying(&keys.local_key, &keys.local_salt)
+            .and_then(|local| esp_srtp::Sender::new(&local))
+            .and_then(|sender| {
+                let remote = keying(&keys.remote_key, &keys.remote_salt)?;
+                let receiver = esp_srtp::Receiver::with_config(&remote, settings)?;
+                Ok(Srtp {
+                    sender,
+                    receiver,
+                    profile: profile_name(keys.profile),
+                })
+            });
+        match made {
+            Ok(srtp) => self.srtp = Some(srtp),
+            Err(error) => self.end(format!("SRTP failed: {error}")),
+        }
+    }
+
+    /// Moves to a later state and tells each one on the way.
+    fn move_on(&mut self, to: Progress) {
+        const STATES: [(Progress, State); 4] = [
+            (Progress::Pairing, State::Pairing),
+            (Progress::Paired, State::Paired),
+            (Progress::Connecting, State::Connecting),
+            (Progress::Connected, State::Connected),
+        ];
+        for (progress, state) in STATES {
+            if self.progress < progress && progress <= to {
+                self.progress = progress;
+                self.queue.push_back(Event::State(state));
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice<'static>) {
+        self.queue.push_back(Event::Notice(notice));
+    }
+
+    /// Hands an answer of the driver to ICE.
+    pub(crate) fn on_input(&mut self, now: Instant, input: Input<'_>) {
+        match self.ice.handle_input(now, input) {
+            Ok(Some(received)) => self.on_datagrams(now, received.data, received.size),
+            Ok(None) => {}
+            Err(error) => self.end(format!("ICE failed: {error}")),
+        }
+    }
+}
+
+fn kind_name(kind: CandidateKind) -> &'static str {
+    match kind {
+        CandidateKind::Host => "host",
+        CandidateKind::ServerReflexive => "srflx",
+        CandidateKind::PeerReflexive => "prflx",
+        CandidateKind::Relayed => "relay",
+    }
+}
+
+pub(crate) fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::Dtls12 => "DTLS 1.2",
+        Version::Dtls13 => "DTLS 1.3",
+    }
+}
+
+fn profile_name(profile: esp_dtls::SrtpProfile) -> &'static str {
+    match profile {
+        esp_dtls::SrtpProfile::Aes128CmSha1_80 => "AES128_CM_SHA1_80",
+        esp_dtls::SrtpProfile::AeadAes128Gcm => "AEAD_AES_128_GCM",
+        esp_dtls::SrtpProfile::AeadAes256Gcm => "AEAD_AES_256_GCM",
+    }
+}

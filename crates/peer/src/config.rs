@@ -1,0 +1,183 @@
+//! Settings of a peer.
+
+use std::time::Duration;
+
+use esp_dtls::{Certificate, Versions};
+use esp_wire::{AudioInfo, Codec, Direction, IcePolicy, IceServer, Role, Trickle, VideoInfo};
+
+use crate::Error;
+
+/// What a peer connection is to do and within which bounds; [`Default`] connects, offers no media
+/// and no data.
+///
+/// The settings of the engines stand as they are in `ice`, `rtp`, `sctp`; what is said twice (role,
+/// policy) is taken from here.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// STUN and TURN servers.
+    pub servers: Vec<IceServer>,
+    /// Controlling makes the offer, controlled answers it.
+    pub role: Role,
+    /// Which candidates may be used.
+    pub policy: IcePolicy,
+    /// Sound: codecs in order of preference. Empty for none.
+    pub audio: Vec<AudioInfo>,
+    /// Which way sound may flow.
+    pub audio_direction: Direction,
+    /// Pictures: codecs in order of preference. Empty for none.
+    pub video: Vec<VideoInfo>,
+    /// Which way pictures may flow.
+    pub video_direction: Direction,
+    /// H.264 `profile-level-id` that we decode at most: `42e01f` is constrained baseline, level 3.1.
+    pub h264_profile_level: [u8; 3],
+    /// Whether data channels are offered.
+    pub data_channels: bool,
+    /// Channels are opened by the application alone; otherwise the side that is the DTLS client opens
+    /// one by itself.
+    pub manual_channels: bool,
+    /// The channel that is opened by itself.
+    pub automatic_channel: ChannelConfig,
+    /// How far the signaling in use carries candidates.
+    pub trickle: Trickle,
+    /// How long a description waits for candidates when they cannot follow it.
+    pub gather_timeout: Duration,
+    /// From `new_connection`, or from the remote description, to connected; then it fails with the
+    /// reason.
+    pub connect_timeout: Duration,
+    /// The certificate; one is made for each peer when there is none.
+    pub certificate: Option<Certificate>,
+    /// Which versions of DTLS may be spoken.
+    pub dtls: Versions,
+    /// Datagrams that arrive before they can be understood are kept up to this many bytes.
+    pub early_bytes: usize,
+    /// Packets that SRTP remembers to refuse replays.
+    pub replay_window: usize,
+    /// Settings of ICE.
+    pub ice: esp_ice::Config,
+    /// Settings of RTP.
+    pub rtp: esp_rtp::Config,
+    /// Settings of SCTP.
+    pub sctp: esp_sctp::Config,
+}
+
+pub use esp_sctp::{ChannelConfig, Reliability};
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        PeerConfig {
+            servers: Vec::new(),
+            role: Role::Controlling,
+            policy: IcePolicy::All,
+            audio: Vec::new(),
+            audio_direction: Direction::None,
+            video: Vec::new(),
+            video_direction: Direction::None,
+            h264_profile_level: [0x42, 0xe0, 0x1f],
+            data_channels: false,
+            manual_channels: false,
+            automatic_channel: ChannelConfig::new("data")
+                .with_reliability(Reliability::MaxLifetime(Duration::from_secs(5))),
+            trickle: Trickle::Full,
+            gather_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(30),
+            certificate: None,
+            dtls: Versions::Auto,
+            early_bytes: 64 * 1024,
+            replay_window: 1_024,
+            ice: esp_ice::Config::default(),
+            rtp: esp_rtp::Config::default(),
+            sctp: esp_sctp::Config::default(),
+        }
+    }
+}
+
+impl PeerConfig {
+    /// With these servers.
+    pub fn with_servers(mut self, servers: Vec<IceServer>) -> Self {
+        self.servers = servers;
+        self
+    }
+
+    /// With this role.
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// With sound in these codecs, best first.
+    pub fn with_audio(mut self, direction: Direction, codecs: Vec<AudioInfo>) -> Self {
+        self.audio = codecs;
+        self.audio_direction = direction;
+        self
+    }
+
+    /// With pictures in these codecs, best first.
+    pub fn with_video(mut self, direction: Direction, codecs: Vec<VideoInfo>) -> Self {
+        self.video = codecs;
+        self.video_direction = direction;
+        self
+    }
+
+    /// With data channels; with `manual` none is opened by itself.
+    pub fn with_data_channels(mut self, manual: bool) -> Self {
+        self.data_channels = true;
+        self.manual_channels = manual;
+        self
+    }
+
+    /// With this reach of signaling.
+    pub fn with_trickle(mut self, trickle: Trickle) -> Self {
+        self.trickle = trickle;
+        self
+    }
+
+    /// With this certificate.
+    pub fn with_certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// With these versions of DTLS.
+    pub fn with_dtls(mut self, versions: Versions) -> Self {
+        self.dtls = versions;
+        self
+    }
+
+    /// With loopback addresses among the candidates, for tests on one host.
+    pub fn with_loopback(mut self) -> Self {
+        self.ice.include_loopback = true;
+        self
+    }
+
+    /// Whether sound or pictures may flow.
+    pub(crate) fn has_media(&self) -> bool {
+        !self.audio.is_empty() || !self.video.is_empty()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |what: &str| Err(Error::InvalidArgument(what.to_owned()));
+        for info in &self.audio {
+            match info.codec {
+                Codec::Opus if info.sample_rate == 48_000 && (1..=2).contains(&info.channels) => {}
+                Codec::Pcma | Codec::Pcmu if info.sample_rate == 8_000 && info.channels == 1 => {}
+                Codec::Opus => return wrong("Opus takes 48000 Hz and 1 or 2 channels"),
+                Codec::Pcma | Codec::Pcmu => return wrong("G.711 takes 8000 Hz and 1 channel"),
+                _ => return wrong("not a codec for sound"),
+            }
+        }
+        for info in &self.video {
+            match info.codec {
+                Codec::H264 => {}
+                Codec::Mjpeg => return wrong("MJPEG travels over a data channel, not over RTP"),
+                _ => return wrong("not a codec for pictures"),
+            }
+        }
+        if !self.has_media() && !self.data_channels {
+            return wrong("nothing to carry: give it sound, pictures or data channels");
+        }
+        if self.sctp.delivery != esp_sctp::Delivery::Whole {
+            return wrong("the peer delivers whole messages");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! What a peer reports, borrowed from its engines.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use esp_sctp::ChannelHandle;
+use esp_wire::{AudioInfo, Codec, DataFrame, Frame, Kind, Signal, VideoInfo};
+
+use crate::call::{Channels, Tracks};
+use crate::peer::channel_info;
+use crate::{ChannelInfo, Handler, NegotiatedMedia, Notice, PeerConfig, State};
+
+/// One event; each has its call in [`Handler`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// [`Handler::on_state`].
+    State(State),
+    /// [`Handler::on_msg`].
+    Msg(Signal<'a>),
+    /// [`Handler::on_audio_info`].
+    AudioInfo(AudioInfo),
+    /// [`Handler::on_audio_data`].
+    Audio(Frame<'a>),
+    /// [`Handler::on_video_info`].
+    VideoInfo(VideoInfo),
+    /// [`Handler::on_video_data`].
+    Video(Frame<'a>),
+    /// [`Handler::on_negotiated`].
+    Negotiated(NegotiatedMedia),
+    /// [`Handler::on_channel_open`].
+    ChannelOpen(ChannelInfo),
+    /// [`Handler::on_data`].
+    Data(DataFrame<'a>),
+    /// [`Handler::on_channel_close`].
+    ChannelClose(ChannelInfo),
+    /// [`Handler::on_writable`].
+    Writable(u16),
+    /// [`Handler::on_notice`].
+    Notice(Notice<'a>),
+    /// Arrival times of our packets, for bandwidth estimation; no call belongs to it.
+    Feedback(esp_rtp::congestion::Observation),
+}
+
+impl Event<'_> {
+    /// Makes the call that belongs to the event.
+    pub fn deliver(self, handler: &mut dyn Handler) {
+        match self {
+            Event::State(state) => handler.on_state(state),
+            Event::Msg(msg) => handler.on_msg(msg),
+            Event::AudioInfo(info) => handler.on_audio_info(info),
+            Event::Audio(frame) => handler.on_audio_data(frame),
+            Event::VideoInfo(info) => handler.on_video_info(info),
+            Event::Video(frame) => handler.on_video_data(frame),
+            Event::Negotiated(media) => handler.on_negotiated(media),
+            Event::ChannelOpen(channel) => handler.on_channel_open(&channel),
+            Event::Data(frame) => handler.on_data(frame),
+            Event::ChannelClose(channel) => handler.on_channel_close(&channel),
+            Event::Writable(stream_id) => handler.on_writable(stream_id),
+            Event::Notice(notice) => handler.on_notice(&notice),
+            Event::Feedback(_) => {}
+        }
+    }
+}
+
+/// An event of RTP in the peer's words; what comes with it goes into `queue`.
+pub(crate) fn of_rtp<'a>(
+    event: esp_rtp::Event<'a>,
+    queue: &mut VecDeque<Event<'static>>,
+    tracks: &Tracks,
+    config: &PeerConfig,
+) -> Event<'a> {
+    match event {
+        esp_rtp::Event::TrackStarted { codec, .. } => match codec.kind() {
+            Kind::Audio => {
+                queue.push_back(Event::AudioInfo(audio_info(codec, config)));
+                Event::State(State::RemoteAudioTrackAdded)
+            }
+            Kind::Video => {
+                queue.push_back(Event::VideoInfo(VideoInfo {
+                    codec,
+                    width: 0,
+                    height: 0,
+                    fps: 0,
+                }));
+                Event::State(State::RemoteVideoTrackAdded)
+            }
+        },
+        esp_rtp::Event::TrackEnded { track, .. } => Event::State(if tracks.audio == Some(track) {
+            State::RemoteAudioTrackRemoved
+        } else {
+            State::RemoteVideoTrackRemoved
+        }),
+        esp_rtp::Event::Frame {
+            codec, pts, data, ..
+        } => {
+            let frame = Frame { pts, data };
+            match codec.kind() {
+                Kind::Audio => Event::Audio(frame),
+                Kind::Video => Event::Video(frame),
+            }
+        }
+        esp_rtp::Event::KeyframeRequested { .. } => Event::State(State::VideoPliReceived),
+        esp_rtp::Event::BitrateHint { bitrate } => Event::Notice(Notice::BitrateHint(bitrate)),
+        esp_rtp::Event::TransportFeedback(observation) => Event::Feedback(observation),
+        _ => Event::Feedback(esp_rtp::congestion::Observation::default()),
+    }
+}
+
+fn audio_info(codec: Codec, config: &PeerConfig) -> AudioInfo {
+    let known = config.audio.iter().find(|info| info.codec == codec);
+    known.copied().unwrap_or(AudioInfo {
+        codec,
+        sample_rate: codec.clock_rate(),
+        channels: 1,
+    })
+}
+
+/// An event of SCTP in the peer's words; what comes with it goes into `queue`.
+pub(crate) fn of_sctp<'a>(
+    event: esp_sctp::Event<'a>,
+    queue: &mut VecDeque<Event<'static>>,
+    channels: &mut Channels,
+) -> Event<'a> {
+    use esp_sctp::Event as Sctp;
+    match event {
+        Sctp::Connected => Event::State(State::DataChannelConnected),
+        Sctp::Restarted => Event::Notice(Notice::ChannelsRestarted),
+        Sctp::ChannelOpen {
+            channel,
+            stream_id,
+            config,
+            ..
+        } => {
+            let info = channel_info(stream_id, config);
+            channels.push((channel, info.clone()));
+            queue.push_back(Event::State(State::DataChannelOpened));
+            Event::ChannelOpen(info)
+        }
+        Sctp::Message {
+            stream_id,
+            kind,
+            data,
+            ..
+        }
+        | Sctp::MessagePart {
+            stream_id,
+            kind,
+            data,
+            ..
+        } => Event::Data(DataFrame {
+            kind,
+            stream_id,
+            data,
+        }),
+        Sctp::MessageAborted { stream_id, .. } => Event::Notice(Notice::MessageAborted(stream_id)),
+        Sctp::Writable { channel } | Sctp::BufferedAmountLow { channel } => {
+            Event::Writable(stream_of(channel, channels))
+        }
+        Sctp::ChannelClosing { channel } => {
+            Event::Notice(Notice::ChannelClosing(stream_of(channel, channels)))
+        }
+        Sctp::ChannelClosed { stream_id, .. } => {
+            let known = channels
+                .iter()
+                .position(|(_, channel)| Some(channel.stream_id) == stream_id);
+            queue.push_back(Event::State(State::DataChannelClosed));
+            Event::ChannelClose(match known {
+                Some(at) => channels.remove(at).1,
+                // It never opened: the label is not known here any more.
+                None => channel_info(
+                    stream_id.unwrap_or(u16::MAX),
+                    &crate::ChannelConfig::new(""),
+                ),
+            })
+        }
+        Sctp::Closed { reason } => {
+            for (_, channel) in channels.drain(..) {
+                queue.push_back(Event::ChannelClose(channel));
+            }
+            queue.push_back(Event::Notice(Notice::ChannelsEnded {
+                reason: Cow::Owned(format!("{reason:?}")),
+            }));
+            Event::State(State::DataChannelDisconnected)
+        }
+    }
+}
+
+fn stream_of(handle: ChannelHandle, channels: &Channels) -> u16 {
+    let known = channels.iter().find(|(known, _)| *known == handle);
+    // One that never opened has no stream yet; 65,535 is none (RFC 8832 §6).
+    known.map_or(u16::MAX, |(_, channel)| channel.stream_id)
+}

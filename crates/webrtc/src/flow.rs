@@ -1,0 +1,439 @@
+//! The order of things: what the solution does on every word of the application, of signaling and of the peer.
+//!
+//! A machine without I/O. The three flows:
+//!
+//! 1. Build: start signaling; on ICE info open the peer; on connected begin a connection; carry messages both
+//!    ways until the peer is connected.
+//! 2. Stop: disconnect and close the peer, then stop signaling.
+//! 3. The peer leaves: on its bye disconnect and begin anew, signaling stays.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use esp_peer::State;
+use esp_wire::{IceServer, Role, Signal};
+
+use crate::Event;
+
+/// Messages of the peer that wait until the peer connection is enabled.
+const MAX_WAITING: usize = 128;
+/// The first pause before a lost connection is begun anew, doubled up to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Start,
+    Stop,
+    Restart,
+    Enable(bool),
+    IceInfo { role: Role, servers: Vec<IceServer> },
+    SignalingConnected,
+    SignalingInterrupted { reason: String },
+    SignalingMessage(Signal<'static>),
+    SignalingClosed { reason: String },
+    PeerState(State),
+    PeerMessage(Signal<'static>),
+    /// The pause of [`Step::Pause`] is over.
+    PauseOver,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    StartSignaling,
+    StopSignaling,
+    SendSignal(Signal<'static>),
+    OpenPeer { role: Role, servers: Vec<IceServer> },
+    UpdateIceInfo { role: Role, servers: Vec<IceServer> },
+    NewConnection,
+    PeerMessage(Signal<'static>),
+    Disconnect,
+    ClosePeer,
+    StartMedia,
+    StopMedia,
+    /// Come back with [`Input::PauseOver`] after this time.
+    Pause(Duration),
+    Tell(Event),
+}
+
+/// Where the flow stands.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    steps: VecDeque<Step>,
+    reconnects: bool,
+    enabled: bool,
+    enabled_at_start: bool,
+    started: bool,
+    peer_open: bool,
+    signaling_up: bool,
+    /// A connection was begun and has not ended.
+    connection: bool,
+    connected: bool,
+    /// A connection was asked for, and what the peer says still belongs to the one before.
+    stale: bool,
+    waiting: VecDeque<Signal<'static>>,
+    pause: Duration,
+    pausing: bool,
+}
+
+impl Flow {
+    /// A flow that has not started. With `reconnects` a lost connection is begun anew; without `enabled` the
+    /// first connection waits for [`Input::Enable`].
+    pub(crate) fn new(reconnects: bool, enabled: bool) -> Self {
+        Flow {
+            steps: VecDeque::new(),
+            reconnects,
+            enabled,
+            enabled_at_start: enabled,
+            started: false,
+            peer_open: false,
+            signaling_up: false,
+            connection: false,
+            connected: false,
+            stale: false,
+            waiting: VecDeque::new(),
+            pause: FIRST_PAUSE,
+            pausing: false,
+        }
+    }
+
+    /// The next thing to do.
+    pub(crate) fn next(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    fn step(&mut self, step: Step) {
+        self.steps.push_back(step);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.step(Step::Tell(event));
+    }
+
+    /// Takes what happened; the steps that follow come from [`Flow::next`].
+    pub(crate) fn handle(&mut self, input: Input) {
+        match input {
+            Input::Start if !self.started => {
+                self.started = true;
+                self.enabled = self.enabled_at_start;
+                self.tell(Event::Connecting);
+                self.step(Step::StartSignaling);
+            }
+            Input::Start => {}
+            _ if !self.started => {}
+            Input::Stop => self.stop(),
+            Input::Restart => {
+                self.end_connection();
+                self.begin();
+            }
+            Input::Enable(enabled) => self.enable(enabled),
+            Input::IceInfo { role, servers } => self.on_ice_info(role, servers),
+            Input::SignalingConnected => {
+                self.signaling_up = true;
+                self.tell(Event::SignalingConnected);
+                self.begin();
+            }
+            // The call goes on: signaling is needed for the next one only.
+            Input::SignalingInterrupted { reason } => {
+                self.tell(Event::SignalingInterrupted { reason });
+            }
+            Input::SignalingClosed { reason } => {
+                self.signaling_up = false;
+                self.tell(Event::SignalingClosed { reason });
+            }
+            Input::SignalingMessage(message) => self.on_message(message),
+            Input::PeerMessage(_) if self.stale => {}
+            Input::PeerMessage(message) => self.step(Step::SendSignal(message)),
+            Input::PeerState(state) => self.on_state(state),
+            Input::PauseOver => {
+                self.pausing = false;
+                self.begin();
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.end_connection();
+        if std::mem::take(&mut self.peer_open) {
+            self.step(Step::ClosePeer);
+        }
+        self.step(Step::StopSignaling);
+        self.started = false;
+        self.signaling_up = false;
+        self.waiting.clear();
+    }
+
+    fn enable(&mut self, enabled: bool) {
+        self.enabled = enabled;
+        if enabled {
+            self.begin();
+        } else {
+            self.end_connection();
+            self.waiting.clear();
+        }
+    }
+
+    fn on_ice_info(&mut self, role: Role, servers: Vec<IceServer>) {
+        if std::mem::replace(&mut self.peer_open, true) {
+            self.step(Step::UpdateIceInfo { role, servers });
+        } else {
+            self.step(Step::OpenPeer { role, servers });
+        }
+    }
+
+    /// Begins a connection if everything is there and none is under way.
+    fn begin(&mut self) {
+        if !self.enabled || !self.peer_open || !self.signaling_up || self.connection || self.pausing {
+            return;
+        }
+        self.connection = true;
+        self.stale = true;
+        self.tell(Event::Connecting);
+        self.step(Step::NewConnection);
+        while let Some(message) = self.waiting.pop_front() {
+            self.step(Step::PeerMessage(message));
+        }
+    }
+
+    fn end_connection(&mut self) {
+        self.lose_media();
+        if std::mem::take(&mut self.connection) {
+            self.step(Step::Disconnect);
+        }
+    }
+
+    fn lose_media(&mut self) {
+        if std::mem::take(&mut self.connected) {
+            self.step(Step::StopMedia);
+        }
+    }
+
+    fn on_message(&mut self, message: Signal<'static>) {
+        match message {
+            Signal::Bye => {
+                self.waiting.clear();
+                self.end_connection();
+                self.tell(Event::PeerLeft);
+                if self.reconnects {
+                    self.begin();
+                }
+            }
+            Signal::Customized(text) => self.tell(Event::Custom(text.into_owned())),
+            message if self.connection => self.step(Step::PeerMessage(message)),
+            message => {
+                if self.waiting.len() < MAX_WAITING {
+                    self.waiting.push_back(message);
+                }
+                self.begin();
+            }
+        }
+    }
+
+    fn on_state(&mut self, state: State) {
+        match state {
+            State::NewConnection => self.stale = false,
+            State::Disconnected if self.stale => self.tell(Event::Disconnected),
+            _ if self.stale => {}
+            State::Paired => self.tell(Event::Paired),
+            State::Connected => {
+                self.connected = true;
+                self.pause = FIRST_PAUSE;
+                self.step(Step::StartMedia);
+                self.tell(Event::Connected);
+            }
+            State::ConnectFailed | State::Disconnected if self.connection => {
+                self.connection = false;
+                self.lose_media();
+                self.tell(match state {
+                    State::ConnectFailed => Event::ConnectFailed,
+                    _ => Event::Disconnected,
+                });
+                if self.reconnects && self.enabled {
+                    self.pausing = true;
+                    self.step(Step::Pause(self.pause));
+                    self.pause = (self.pause * 2).min(LAST_PAUSE);
+                }
+            }
+            State::Disconnected => self.tell(Event::Disconnected),
+            State::DataChannelConnected => self.tell(Event::DataChannelConnected),
+            State::DataChannelDisconnected => self.tell(Event::DataChannelDisconnected),
+            State::DataChannelOpened => self.tell(Event::DataChannelOpened),
+            State::DataChannelClosed => self.tell(Event::DataChannelClosed),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sdp(text: &'static str) -> Signal<'static> {
+        Signal::Sdp(text.into())
+    }
+
+    fn servers() -> Vec<IceServer> {
+        vec![IceServer::stun("stun:example.org")]
+    }
+
+    fn ice_info(role: Role) -> Input {
+        Input::IceInfo {
+            role,
+            servers: servers(),
+        }
+    }
+
+    /// What follows an input, without what the application is told.
+    fn after(flow: &mut Flow, input: Input) -> Vec<Step> {
+        flow.handle(input);
+        std::iter::from_fn(|| flow.next())
+            .filter(|step| !matches!(step, Step::Tell(_)))
+            .collect()
+    }
+
+    fn connected() -> Flow {
+        let mut flow = Flow::new(true, true);
+        for input in [
+            Input::Start,
+            ice_info(Role::Controlling),
+            Input::SignalingConnected,
+            Input::PeerState(State::NewConnection),
+            Input::PeerState(State::Connected),
+        ] {
+            after(&mut flow, input);
+        }
+        flow
+    }
+
+    #[test]
+    fn the_build_flow() {
+        let mut flow = Flow::new(true, true);
+        assert_eq!(after(&mut flow, Input::Start), [Step::StartSignaling]);
+        assert_eq!(
+            after(&mut flow, ice_info(Role::Controlling)),
+            [Step::OpenPeer {
+                role: Role::Controlling,
+                servers: servers()
+            }]
+        );
+        assert_eq!(
+            after(&mut flow, Input::SignalingConnected),
+            [Step::NewConnection]
+        );
+        assert_eq!(
+            after(&mut flow, Input::PeerState(State::NewConnection)),
+            []
+        );
+        assert_eq!(
+            after(&mut flow, Input::PeerMessage(sdp("offer"))),
+            [Step::SendSignal(sdp("offer"))]
+        );
+        assert_eq!(
+            after(&mut flow, Input::SignalingMessage(sdp("answer"))),
+            [Step::PeerMessage(sdp("answer"))]
+        );
+        assert_eq!(
+            after(&mut flow, Input::PeerState(State::Connected)),
+            [Step::StartMedia]
+        );
+    }
+
+    #[test]
+    fn the_stop_flow() {
+        assert_eq!(
+            after(&mut connected(), Input::Stop),
+            [
+                Step::StopMedia,
+                Step::Disconnect,
+                Step::ClosePeer,
+                Step::StopSignaling
+            ]
+        );
+    }
+
+    #[test]
+    fn the_flow_of_a_peer_that_leaves_and_rejoins() {
+        let mut flow = connected();
+        assert_eq!(
+            after(&mut flow, Input::SignalingMessage(Signal::Bye)),
+            [Step::StopMedia, Step::Disconnect, Step::NewConnection]
+        );
+        // What the old connection still says changes nothing.
+        for old in [
+            Input::PeerMessage(sdp("old")),
+            Input::PeerState(State::Disconnected),
+            Input::PeerState(State::NewConnection),
+        ] {
+            assert_eq!(after(&mut flow, old), []);
+        }
+        assert_eq!(
+            after(&mut flow, Input::PeerMessage(sdp("offer"))),
+            [Step::SendSignal(sdp("offer"))]
+        );
+    }
+
+    #[test]
+    fn without_reconnection_a_bye_leaves_it_at_rest() {
+        let mut flow = Flow::new(false, true);
+        for input in [
+            Input::Start,
+            ice_info(Role::Controlled),
+            Input::SignalingConnected,
+        ] {
+            after(&mut flow, input);
+        }
+        assert_eq!(
+            after(&mut flow, Input::SignalingMessage(Signal::Bye)),
+            [Step::Disconnect]
+        );
+        // A new offer begins a new connection.
+        assert_eq!(
+            after(&mut flow, Input::SignalingMessage(sdp("offer"))),
+            [Step::NewConnection, Step::PeerMessage(sdp("offer"))]
+        );
+    }
+
+    #[test]
+    fn messages_wait_until_the_peer_connection_is_enabled() {
+        let mut flow = Flow::new(true, false);
+        for input in [
+            Input::Start,
+            ice_info(Role::Controlled),
+            Input::SignalingConnected,
+        ] {
+            assert!(!after(&mut flow, input).contains(&Step::NewConnection));
+        }
+        assert_eq!(after(&mut flow, Input::SignalingMessage(sdp("offer"))), []);
+        assert_eq!(
+            after(&mut flow, Input::Enable(true)),
+            [Step::NewConnection, Step::PeerMessage(sdp("offer"))]
+        );
+    }
+
+    #[test]
+    fn losing_signaling_does_not_end_a_call() {
+        let mut flow = connected();
+        let lost = Input::SignalingInterrupted {
+            reason: "gone".into(),
+        };
+        assert_eq!(after(&mut flow, lost), []);
+        assert_eq!(after(&mut flow, Input::SignalingConnected), []);
+    }
+
+    #[test]
+    fn a_lost_connection_is_begun_anew_after_a_pause() {
+        let mut flow = connected();
+        assert_eq!(
+            after(&mut flow, Input::PeerState(State::Disconnected)),
+            [Step::StopMedia, Step::Pause(FIRST_PAUSE)]
+        );
+        assert_eq!(after(&mut flow, Input::PauseOver), [Step::NewConnection]);
+        after(&mut flow, Input::PeerState(State::NewConnection));
+        assert_eq!(
+            after(&mut flow, Input::PeerState(State::ConnectFailed)),
+            [Step::Pause(FIRST_PAUSE * 2)]
+        );
+    }
+}
