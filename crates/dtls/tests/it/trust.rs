@@ -30,7 +30,7 @@ fn the_wrong_certificate_ends_it_before_any_key() {
             else {
                 panic!("{:?}", end.failed);
             };
-            assert_eq!(announced[..], [wrong.clone()]);
+            assert_eq!(announced[..], std::slice::from_ref(&wrong)[..]);
             assert_eq!(presented, &fingerprint(impostor));
             let words = end.failed.as_ref().unwrap().to_string();
             assert!(words.contains(&wrong.to_string()) && words.contains(&presented.to_string()));
