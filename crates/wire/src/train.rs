@@ -189,6 +189,23 @@ impl Train {
         self.last = len;
     }
 
+    /// Sets the length of the last datagram, whose padding differs from that of the others; bytes
+    /// that it gains are zero.
+    ///
+    /// # Panics
+    /// When the train is empty, or `len` is more than the size of the others.
+    pub fn set_last(&mut self, len: usize) {
+        assert!(
+            self.count > 0 && len <= self.size,
+            "the last datagram is at most as long as the others"
+        );
+        let start = (self.count - 1) * self.stride + self.unused.head;
+        if len > self.last {
+            self.buffer[start + self.last..start + len].fill(0);
+        }
+        self.last = len;
+    }
+
     fn length(&self, index: usize) -> usize {
         if index + 1 == self.count {
             self.last
@@ -322,6 +339,16 @@ mod tests {
         }
         let (bytes, size) = train.contiguous().unwrap();
         assert_eq!((bytes, size), (&b"<<aaaa><<bbbb><<c>"[..], 7));
+    }
+
+    #[test]
+    fn the_last_datagram_is_padded_by_its_own_measure() {
+        let mut train = train_of(&[b"aaa", b"bbb", b"c"], Room { head: 1, tail: 3 }, 3);
+        train.grow(1, 0).unwrap();
+        train.set_last(4);
+        assert_eq!(train.segment(2)[1..], *b"c\0\0");
+        train.set_last(2);
+        assert_eq!(train.segment(2)[1..], *b"c");
     }
 
     #[test]
