@@ -2,7 +2,8 @@
 //!
 //! A received message is a checked view of its bytes ([`Message`]); a message to be sent is written
 //! by [`MessageBuilder`] into a buffer of the caller. Neither allocates. Long-term credentials live
-//! in [`LongTermAuth`], retransmission in [`Transactions`].
+//! in [`LongTermAuth`], retransmission in [`Transactions`], and [`turn`] holds the client
+//! of a TURN server.
 //! Nothing in here makes a system call: time comes in as [`esp_wire::Instant`].
 //!
 //! ```
@@ -32,6 +33,7 @@ mod message;
 mod nonce;
 mod opaque;
 mod transaction;
+pub mod turn;
 mod typed;
 mod write;
 

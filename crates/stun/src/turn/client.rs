@@ -1,0 +1,410 @@
+//! The client's state and its public face.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use esp_wire::{Deadline, Destination, Instant, Origin, Rng, Room, Train, Transport};
+
+use crate::auth::{Generation, LongTermAuth};
+use crate::error_code::ErrorCode;
+use crate::transaction::Transactions;
+use crate::turn::peers::{Peers, Wish};
+use crate::turn::{TurnConfig, TurnError};
+
+/// What a request in flight is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Allocate,
+    Refresh,
+    Close,
+    Peer(Wish),
+}
+
+/// What is remembered of a request until its response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tag {
+    pub(crate) purpose: Purpose,
+    pub(crate) sent: Generation,
+}
+
+/// Where the allocation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not asked for yet.
+    Idle,
+    /// The first success is awaited.
+    Allocating,
+    /// Data can flow.
+    Allocated {
+        refresh_at: Instant,
+        expires_at: Instant,
+    },
+    /// Its deletion is awaited.
+    Closing,
+    /// It is over.
+    Over,
+}
+
+/// What a TURN client tells its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnEvent {
+    /// The server relays from now on.
+    Allocated {
+        /// The relayed addresses, one for each family that was given.
+        relayed: Vec<SocketAddr>,
+        /// Our own address as the server sees it, a server-reflexive candidate.
+        mapped: Option<SocketAddr>,
+        /// Lifetime that the server granted.
+        lifetime: Duration,
+    },
+    /// The server lets this address through.
+    Permitted(IpAddr),
+    /// The server does not.
+    PeerRefused(IpAddr, TurnError),
+    /// From now on data to this peer costs 4 bytes only.
+    ChannelBound(SocketAddr),
+    /// Over UDP the server has sent us to this one; destination and source are different now.
+    Redirected(SocketAddr),
+    /// There is no allocation, or none any more; the client is of no more use.
+    Failed(TurnError),
+    /// The allocation was deleted as asked.
+    Closed,
+}
+
+/// What a message from the server turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// It was for the client itself, or noise.
+    Consumed,
+    /// A datagram of a peer, to be handled as if it had come to the relayed address.
+    Data {
+        /// Who sent it.
+        peer: SocketAddr,
+        /// Its bytes.
+        data: &'a mut [u8],
+    },
+    /// The server got an ICMP error for what we sent to this peer.
+    Unreachable(SocketAddr),
+}
+
+/// Why a TURN client wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnWhy {
+    /// A request is to be sent, again, or given up.
+    Request,
+    /// The allocation is to be refreshed.
+    Refresh,
+    /// A permission or channel is to be renewed.
+    Peer,
+    /// NATs on the way are to be kept open.
+    Keepalive,
+    /// The allocation ends.
+    Expiry,
+}
+
+/// What was dropped, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnStats {
+    /// Neither STUN nor ChannelData, or malformed.
+    pub malformed: u64,
+    /// Responses to no request of ours, and requests.
+    pub unexpected: u64,
+    /// Responses whose integrity did not hold.
+    pub unauthentic: u64,
+    /// ChannelData on a channel that we have not bound.
+    pub unknown_channel: u64,
+    /// Data from addresses that we have not permitted.
+    pub unpermitted: u64,
+    /// Peers that exceeded the limit.
+    pub too_many_peers: u64,
+}
+
+/// One allocation on a TURN server, seen from one socket or stream; see the [module](crate::turn).
+///
+/// - Commands: [`start`](Self::start), [`permit`](Self::permit),
+///   [`bind_channel`](Self::bind_channel), [`forget`](Self::forget), [`close`](Self::close).
+/// - Feed: [`handle_message`](Self::handle_message) with what comes from [`server`](Self::server)
+///   (over a stream, what [`Framer`](crate::turn::Framer) cuts),
+///   [`handle_timeout`](Self::handle_timeout), [`handle_closed`](Self::handle_closed).
+/// - Drain: [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event),
+///   [`poll_timeout`](Self::poll_timeout).
+/// - Data out: a train laid out with [`room`](Self::room) goes through [`wrap`](Self::wrap).
+pub struct TurnClient {
+    pub(crate) config: TurnConfig,
+    pub(crate) server: SocketAddr,
+    pub(crate) rng: Rng,
+    pub(crate) auth: LongTermAuth,
+    pub(crate) state: State,
+    pub(crate) transactions: Transactions<Tag>,
+    pub(crate) peers: Peers,
+    pub(crate) events: VecDeque<TurnEvent>,
+    pub(crate) relayed: Vec<SocketAddr>,
+    pub(crate) redirects: u32,
+    pub(crate) last_sent: Instant,
+    pub(crate) keepalive_due: bool,
+    pub(crate) stats: TurnStats,
+}
+
+impl TurnClient {
+    /// A client that has not sent anything yet. Fails when the credentials cannot be sent.
+    pub fn new(config: TurnConfig, origin: Origin) -> Result<Self, TurnError> {
+        Ok(TurnClient {
+            auth: LongTermAuth::new(&config.username, &config.password)?,
+            server: config.server,
+            rng: Rng::new(origin.seed),
+            state: State::Idle,
+            transactions: Transactions::new(config.retransmission),
+            peers: Peers::default(),
+            events: VecDeque::new(),
+            relayed: Vec::new(),
+            redirects: 0,
+            last_sent: origin.now,
+            keepalive_due: false,
+            stats: TurnStats::default(),
+            config,
+        })
+    }
+
+    /// Asks for the allocation; once.
+    pub fn start(&mut self, now: Instant) {
+        if self.state == State::Idle {
+            self.state = State::Allocating;
+            self.request(now, Purpose::Allocate);
+        }
+    }
+
+    /// Lets an address through, now and for as long as the allocation lives; may be called before
+    /// there is one. Answered by [`TurnEvent::Permitted`] or [`TurnEvent::PeerRefused`].
+    pub fn permit(&mut self, now: Instant, peer: IpAddr) {
+        if !self.peers.permit(peer, self.config.max_peers) {
+            self.stats.too_many_peers += 1;
+        }
+        self.ask_for_peers(now);
+    }
+
+    /// Binds a channel to a peer, which makes data to it cheap, and keeps it bound. Permits its
+    /// address, too. Answered by [`TurnEvent::ChannelBound`] or [`TurnEvent::PeerRefused`].
+    pub fn bind_channel(&mut self, now: Instant, peer: SocketAddr) {
+        let most = self.config.max_peers;
+        if !self.peers.permit(peer.ip(), most) || !self.peers.bind(peer, most) {
+            self.stats.too_many_peers += 1;
+        }
+        self.ask_for_peers(now);
+    }
+
+    /// Renews nothing any more that belongs to this address; the server forgets it in time.
+    pub fn forget(&mut self, peer: IpAddr) {
+        self.peers.forget(peer);
+    }
+
+    /// Deletes the allocation; [`TurnEvent::Closed`] follows, at the latest when the server does
+    /// not answer.
+    pub fn close(&mut self, now: Instant) {
+        self.keepalive_due = false;
+        self.transactions.retain(|_| false);
+        match self.state {
+            State::Allocated { .. } | State::Allocating => {
+                self.state = State::Closing;
+                self.request(now, Purpose::Close);
+            }
+            State::Idle => {
+                self.state = State::Over;
+                self.events.push_back(TurnEvent::Closed);
+            }
+            State::Closing | State::Over => {}
+        }
+        self.peers.clear();
+    }
+
+    /// The server that is spoken to, after redirections.
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TurnConfig {
+        &self.config
+    }
+
+    /// The relayed addresses, once allocated.
+    pub fn relayed(&self) -> &[SocketAddr] {
+        &self.relayed
+    }
+
+    /// Whether data can flow.
+    pub fn is_allocated(&self) -> bool {
+        matches!(self.state, State::Allocated { .. })
+    }
+
+    /// Whether it has failed or was closed.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Whether the server has said that it lets this address through.
+    pub fn is_permitted(&self, peer: IpAddr) -> bool {
+        self.peers.is_permitted(peer)
+    }
+
+    /// Whether data to this peer goes as ChannelData.
+    pub fn has_channel(&self, peer: SocketAddr) -> bool {
+        self.peers.channel_to(peer).is_some()
+    }
+
+    /// What was dropped.
+    pub fn stats(&self) -> TurnStats {
+        self.stats
+    }
+
+    /// Room that a train to this peer needs now.
+    pub fn room(&self, peer: SocketAddr) -> Room {
+        crate::turn::send::room(self.has_channel(peer), peer, self.is_reliable())
+    }
+
+    /// Does what its time has come for.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(expired) = self.transactions.poll_expired(now) {
+            let error = match expired.discarded() {
+                0 => TurnError::Timeout,
+                _ => TurnError::Integrity,
+            };
+            self.on_failed(expired.tag.purpose, error);
+        }
+        if let State::Allocated {
+            refresh_at,
+            expires_at,
+        } = self.state
+        {
+            if expires_at <= now {
+                return self.fail(TurnError::Lost);
+            }
+            if refresh_at <= now && !self.is_refreshing() {
+                self.request(now, Purpose::Refresh);
+            }
+            self.ask_for_peers(now);
+            self.keepalive_due |= self.keepalive_at().is_some_and(|at| at <= now);
+        }
+    }
+
+    /// The stream to the server has ended.
+    pub fn handle_closed(&mut self, reason: &str) {
+        if self.state == State::Closing {
+            self.state = State::Over;
+            self.events.push_back(TurnEvent::Closed);
+        } else {
+            self.fail(TurnError::StreamClosed(reason.to_owned()));
+        }
+    }
+
+    /// Fills a train with the next request to the server; false when there is none.
+    pub fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> bool {
+        if let Some(due) = self.transactions.poll_due(now) {
+            train.begin(Room::default(), due.message().len());
+            train.push(due.message());
+        } else if std::mem::take(&mut self.keepalive_due) {
+            self.write_keepalive(train);
+        } else {
+            return false;
+        }
+        self.last_sent = now;
+        train.set_destination(self.destination());
+        true
+    }
+
+    /// The next thing to be known.
+    pub fn poll_event(&mut self) -> Option<TurnEvent> {
+        self.events.pop_front()
+    }
+
+    /// When it wants to be woken.
+    pub fn poll_timeout(&self) -> Option<Deadline<TurnWhy>> {
+        let deadline = |at: Option<Instant>, why| at.map(|at| Deadline { at, why });
+        let mut next = deadline(self.transactions.poll_timeout(), TurnWhy::Request);
+        if let State::Allocated {
+            refresh_at,
+            expires_at,
+        } = self.state
+        {
+            let refresh = (!self.is_refreshing()).then_some(refresh_at);
+            for other in [
+                deadline(refresh, TurnWhy::Refresh),
+                deadline(Some(expires_at), TurnWhy::Expiry),
+                deadline(self.peers.next_due(), TurnWhy::Peer),
+                deadline(self.keepalive_at(), TurnWhy::Keepalive),
+            ] {
+                next = Deadline::earlier(next, other);
+            }
+        }
+        next
+    }
+
+    /// Where everything goes.
+    pub(crate) fn destination(&self) -> Destination {
+        Destination {
+            socket: self.config.socket,
+            remote: self.server,
+        }
+    }
+
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.config.transport != Transport::Udp
+    }
+
+    /// Ends it with an error.
+    pub(crate) fn fail(&mut self, error: TurnError) {
+        if self.state != State::Over {
+            self.state = State::Over;
+            self.keepalive_due = false;
+            self.transactions.retain(|_| false);
+            self.peers.clear();
+            self.events.push_back(TurnEvent::Failed(error));
+        }
+    }
+
+    /// A request did not get what it wanted.
+    pub(crate) fn on_failed(&mut self, purpose: Purpose, error: TurnError) {
+        let mismatch = ErrorCode::ALLOCATION_MISMATCH;
+        match purpose {
+            Purpose::Close => {
+                self.state = State::Over;
+                self.events.push_back(TurnEvent::Closed);
+            }
+            Purpose::Allocate => self.fail(error),
+            // RFC 8656 §8.2: the server has no such allocation any more.
+            _ if matches!(error, TurnError::Refused(code, _) if code == mismatch) => {
+                self.fail(TurnError::Lost);
+            }
+            Purpose::Refresh => self.fail(error),
+            Purpose::Peer(wish) => {
+                self.peers.on_refused(wish);
+                let peer = match wish {
+                    Wish::Permission(peer) => peer,
+                    Wish::Channel(peer, _) => peer.ip(),
+                };
+                self.events.push_back(TurnEvent::PeerRefused(peer, error));
+            }
+        }
+    }
+
+    fn is_refreshing(&self) -> bool {
+        let mut purposes = self.transactions.iter().map(|one| one.tag.purpose);
+        purposes.any(|purpose| purpose == Purpose::Refresh)
+    }
+
+    fn keepalive_at(&self) -> Option<Instant> {
+        let quiet = !self.is_reliable() && !self.keepalive_due;
+        quiet.then(|| self.last_sent + self.config.keepalive)
+    }
+}
+
+impl fmt::Debug for TurnClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnClient")
+            .field("server", &self.server)
+            .field("state", &self.state)
+            .field("relayed", &self.relayed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! What a TURN client is told at its birth.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use esp_wire::{SocketId, Transport};
+
+use crate::transaction::Retransmission;
+
+/// Which relayed addresses are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Families {
+    /// One IPv4 address, what every server can give.
+    #[default]
+    V4,
+    /// One IPv6 address (REQUESTED-ADDRESS-FAMILY).
+    V6,
+    /// One of each (ADDITIONAL-ADDRESS-FAMILY); servers that do not know it give IPv4.
+    Both,
+}
+
+/// The settings of a TURN client. `Debug` never shows the password.
+#[derive(Clone)]
+pub struct TurnConfig {
+    /// The socket or stream on which the server is spoken to.
+    pub socket: SocketId,
+    /// The server.
+    pub server: SocketAddr,
+    /// What lies between here and the server; TLS ends in the driver.
+    pub transport: Transport,
+    /// The user's name.
+    pub username: String,
+    /// The user's password.
+    pub password: String,
+    /// Which relayed addresses are asked for.
+    pub families: Families,
+    /// The lifetime that is asked for; the server decides. `None` leaves it to the server.
+    pub lifetime: Option<Duration>,
+    /// How requests are retransmitted over UDP.
+    pub retransmission: Retransmission,
+    /// After so long without a packet to the server, a Binding indication keeps NATs open (UDP).
+    pub keepalive: Duration,
+    /// Peers, permissions and channels each, that may be held at once.
+    pub max_peers: usize,
+    /// What is said about this program, if anything.
+    pub software: Option<String>,
+}
+
+impl TurnConfig {
+    /// A client of `server` over UDP, with the defaults of the RFCs.
+    pub fn new(socket: SocketId, server: SocketAddr, username: &str, password: &str) -> Self {
+        TurnConfig {
+            socket,
+            server,
+            transport: Transport::Udp,
+            username: username.to_owned(),
+            password: password.to_owned(),
+            families: Families::V4,
+            lifetime: None,
+            retransmission: Retransmission::default(),
+            // RFC 8445 §11: 15 s at least.
+            keepalive: Duration::from_secs(15),
+            max_peers: 64,
+            software: None,
+        }
+    }
+
+    /// Sets the transport.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Sets which relayed addresses are asked for.
+    #[must_use]
+    pub fn with_families(mut self, families: Families) -> Self {
+        self.families = families;
+        self
+    }
+
+    /// Sets the lifetime to ask for.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets how requests are retransmitted.
+    #[must_use]
+    pub fn with_retransmission(mut self, retransmission: Retransmission) -> Self {
+        self.retransmission = retransmission;
+        self
+    }
+}
+
+impl fmt::Debug for TurnConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnConfig")
+            .field("server", &self.server)
+            .field("transport", &self.transport)
+            .field("username", &self.username)
+            .field("families", &self.families)
+            .finish_non_exhaustive()
+    }
+}
