@@ -3,9 +3,17 @@
 //! [`Session`] is the engine: all RTP of one BUNDLE transport, without sockets, clock or keys.
 //! Frames go in and come out whole; packets go out in trains and come in decrypted.
 
+mod clock;
 pub mod congestion;
 mod error;
 pub mod extension;
+pub mod format;
+mod pacing;
+pub mod packet;
+mod receive;
+mod route;
+pub mod rtcp;
+mod send;
 mod session;
 mod transform;
 

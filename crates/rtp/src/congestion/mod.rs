@@ -1,5 +1,8 @@
 //! What the path is like: transport-wide feedback both ways, and the place of bandwidth estimation.
 
+pub(crate) mod arrivals;
+pub(crate) mod sent;
+
 use std::time::Duration;
 
 /// What one transport-wide feedback message says about the packets that were sent.

@@ -1,16 +1,61 @@
 //! All RTP of one BUNDLE transport.
+//!
+//! 1. Negotiation says which m-sections there are ([`Session::set_media`]).
+//! 2. Frames are cut into packets (`send`), which leave in trains (`output`).
+//! 3. Packets are routed to streams (`input`), which put frames together (`receive`).
+//! 4. Reports and feedback go both ways (`reports` out, `feedback` in).
 
 mod config;
 mod event;
+pub(crate) mod events;
+mod feedback;
+mod input;
+mod output;
+pub(crate) mod rate;
+mod reports;
 mod stats;
+mod track;
 
 pub use config::{Config, JitterConfig, LocalSsrcs, MediaConfig, PayloadMap, TrackId};
 pub use event::{Class, EndReason, Event, Why};
 pub use stats::{Dropped, ReceiveStats, SendStats, Stats, TrackStats};
 
-use esp_wire::{Deadline, Frame, Instant, Origin, Room, Train};
+use std::collections::VecDeque;
 
-use crate::{Error, Side, Transformer};
+use esp_wire::{Deadline, Frame, Instant, Origin, Rng, Room};
+
+use crate::clock::ntp_of;
+use crate::congestion::arrivals::Arrivals;
+use crate::congestion::sent::SentPackets;
+use crate::extension::{Extension, ExtensionMap};
+use crate::format::Plan;
+use crate::pacing::Pacer;
+use crate::receive::Receiver;
+use crate::route::Router;
+use crate::send::Sender;
+use crate::{Error, FrameInfo, Malformed, Misuse, Side, Transformer, transform};
+
+use events::{Events, Notice};
+use reports::Outgoing;
+use track::Track;
+
+/// The largest RTP packet before SRTP.
+const MAX_PACKET: usize = 1_500;
+/// The packet size until `set_path` tells: fits every path with IPv6, SRTP and TURN.
+const DEFAULT_PACKET: usize = 1_100;
+
+/// The session's parts that take frames of a received stream.
+macro_rules! frames_of {
+    ($session:ident) => {
+        crate::receive::Output {
+            events: &mut $session.events,
+            transformer: $session.receive_hook.as_deref_mut(),
+            scratch: &mut $session.scratch,
+            dropped: &mut $session.dropped,
+        }
+    };
+}
+use frames_of;
 
 /// All RTP of one BUNDLE transport: every stream sent and received, their reports and repairs.
 ///
@@ -19,119 +64,404 @@ use crate::{Error, Side, Transformer};
 /// [`Session::close`]. Inputs: [`Session::handle_rtp`], [`Session::handle_rtcp`],
 /// [`Session::handle_timeout`]. Outputs: [`Session::poll_transmit`], [`Session::poll_event`],
 /// [`Session::poll_timeout`], to be drained after every command and input, in any order.
+///
+/// Nothing that the network sends ends a session: what is malformed or belongs nowhere is counted
+/// in [`Stats::dropped`].
 pub struct Session {
     config: Config,
     origin: Origin,
+    rng: Rng,
+    cname: String,
+    room: Room,
+    max_packet: usize,
+    tracks: Vec<Track>,
+    router: Router,
+    extensions: ExtensionMap,
+    receivers: Vec<Receiver>,
+    /// Streams that said goodbye, whose last packets may still be under way.
+    departed: VecDeque<(u32, Instant)>,
+    /// Transport-wide feedback was negotiated for what is received.
+    wants_arrivals: bool,
+    arrivals: Arrivals,
+    sent: SentPackets,
+    pacer: Pacer,
+    pace_at: Option<Instant>,
+    /// Where the turn among video tracks stands.
+    turn: usize,
+    outgoing: Outgoing,
+    events: Events,
+    plan: Plan,
+    scratch: Vec<u8>,
+    send_hook: Option<Box<dyn Transformer>>,
+    receive_hook: Option<Box<dyn Transformer>>,
+    dropped: Dropped,
+    rtcp_received: u64,
+    rtcp_sent: u64,
+    remb: Option<u64>,
+    acked_bitrate: Option<u64>,
 }
 
 impl Session {
     /// A session that carries nothing yet.
     pub fn new(config: Config, origin: Origin) -> Result<Self, Error> {
         config.check()?;
-        Ok(Session { config, origin })
+        let mut rng = Rng::new(origin.seed).fork("rtp");
+        Ok(Session {
+            cname: rng.ice_chars(16),
+            room: Room::default(),
+            max_packet: DEFAULT_PACKET,
+            tracks: Vec::new(),
+            router: Router::new(),
+            extensions: ExtensionMap::new(),
+            receivers: Vec::new(),
+            departed: VecDeque::new(),
+            wants_arrivals: false,
+            arrivals: Arrivals::new(),
+            sent: SentPackets::new(),
+            pacer: Pacer::new(
+                origin.now,
+                config.pace_floor,
+                config.pace_burst,
+                config.pace_window,
+            ),
+            pace_at: None,
+            turn: 0,
+            outgoing: Outgoing::default(),
+            events: Events::new(config.max_event_bytes),
+            plan: Plan::default(),
+            scratch: Vec::new(),
+            send_hook: None,
+            receive_hook: None,
+            dropped: Dropped::default(),
+            rtcp_received: 0,
+            rtcp_sent: 0,
+            remb: None,
+            acked_bitrate: None,
+            rng,
+            origin,
+            config,
+        })
     }
 
-    /// The room that SRTP and the layers below need, and the largest RTP packet before SRTP (cut to 1,500).
+    /// The room that SRTP and the layers below need, and the largest RTP packet before SRTP, in
+    /// bytes (taken between 200 and 1,500); 1,100 until told.
     pub fn set_path(&mut self, room: Room, max_packet: usize) {
-        let _ = (room, max_packet, &self.config, &self.origin);
+        self.room = room;
+        self.max_packet = max_packet.clamp(200, MAX_PACKET);
     }
 
     /// The SSRCs under which the m-section `mid` sends; the same for all of the session's life,
     /// also before the m-section was negotiated.
     pub fn local_ssrcs(&self, mid: &str) -> LocalSsrcs {
-        let _ = mid;
-        LocalSsrcs { ssrc: 0, rtx: 0 }
+        let mut rng = self.stream_rng(mid);
+        let ssrc = rng.u32().max(1);
+        let rtx = rng.u32().max(1);
+        LocalSsrcs {
+            ssrc,
+            rtx: if rtx == ssrc { rtx ^ 1 } else { rtx },
+        }
+    }
+
+    fn stream_rng(&self, mid: &str) -> Rng {
+        Rng::new(self.origin.seed).fork(&format!("rtp stream {mid}"))
     }
 
     /// The canonical name in SDES and `a=ssrc` (RFC 7022: random, 96 bits).
     pub fn cname(&self) -> &str {
-        ""
+        &self.cname
     }
 
-    /// Takes what a negotiation agreed on: all m-sections of the BUNDLE group. m-sections that
-    /// are missing end; those that stay keep their streams.
+    /// Takes what a negotiation agreed on: all m-sections of the BUNDLE group.
+    ///
+    /// m-sections that are missing stop; those that stay keep their streams. On an error nothing
+    /// is changed.
     pub fn set_media(&mut self, now: Instant, media: &[MediaConfig]) -> Result<(), Error> {
-        let _ = (now, media);
+        self.check_media(media)?;
+        self.router.clear();
+        self.extensions = ExtensionMap::new();
+        for track in &mut self.tracks {
+            if !media.iter().any(|section| section.mid == track.mid) {
+                track.stop();
+            }
+        }
+        for section in media {
+            let index = self.track_index(section);
+            self.tracks[index].configure(section);
+            self.route_to(index, section);
+        }
+        let has_number = self.extensions.id(Extension::TransportCc).is_some();
+        self.wants_arrivals = has_number
+            && self
+                .tracks
+                .iter()
+                .any(|track| track.direction.receives() && track.recv.iter().any(|map| map.twcc));
+        self.end_streams(now, EndReason::Removed, |tracks, receiver| {
+            !tracks[usize::from(receiver.track.0)].direction.receives()
+        });
         Ok(())
+    }
+
+    fn check_media(&self, media: &[MediaConfig]) -> Result<(), Error> {
+        for (index, section) in media.iter().enumerate() {
+            Track::check(section)?;
+            let twice = media[..index].iter().any(|other| other.mid == section.mid);
+            let turned = self
+                .tracks
+                .iter()
+                .any(|track| track.mid == section.mid && track.kind != section.kind);
+            if twice || turned {
+                return Err(Misuse::BadMid.into());
+            }
+        }
+        let fresh = media
+            .iter()
+            .filter(|section| self.track(&section.mid).is_none());
+        if self.tracks.len() + fresh.count() > self.config.max_tracks {
+            return Err(Misuse::TooManyTracks.into());
+        }
+        Ok(())
+    }
+
+    /// The index of an m-section's track, which is made when it is new.
+    fn track_index(&mut self, section: &MediaConfig) -> usize {
+        if let Some(TrackId(index)) = self.track(&section.mid) {
+            return usize::from(index);
+        }
+        let mut rng = self.stream_rng(&section.mid).fork("start");
+        let slots = self
+            .config
+            .send_queue_num
+            .min(self.config.send_pool_size / MAX_PACKET)
+            .max(8);
+        let sender = Sender::new(
+            self.local_ssrcs(&section.mid),
+            section.kind,
+            slots,
+            self.config.max_resend_count,
+            [rng.u32(), rng.u32(), rng.u32()],
+        );
+        self.tracks.push(Track::new(section, sender));
+        self.tracks.len() - 1
+    }
+
+    fn route_to(&mut self, index: usize, section: &MediaConfig) {
+        for (id, extension) in &section.extensions {
+            self.extensions.set(*id, *extension);
+        }
+        self.router.add_mid(&section.mid, index);
+        // SSRCs that are announced without end would be held without bound.
+        let most = self.config.max_streams * 4;
+        for ssrc in section.remote_ssrcs.iter().take(most) {
+            self.router.add_ssrc(*ssrc, index);
+        }
+        for (_, rtx) in section.remote_rtx.iter().take(most) {
+            self.router.add_ssrc(*rtx, index);
+        }
+        if section.direction.receives() {
+            for map in &section.recv {
+                self.router.add_payload_type(map.pt, index);
+                if let Some(rtx) = map.rtx_pt {
+                    self.router.add_payload_type(rtx, index);
+                }
+            }
+        }
+    }
+
+    /// Ends the received streams that `is_over` names.
+    fn end_streams(
+        &mut self,
+        now: Instant,
+        reason: EndReason,
+        is_over: impl Fn(&[Track], &Receiver) -> bool,
+    ) {
+        let (tracks, events) = (&self.tracks, &mut self.events);
+        let (departed, dropped) = (&mut self.departed, &mut self.dropped);
+        self.receivers.retain(|receiver| {
+            if !is_over(tracks, receiver) {
+                return true;
+            }
+            if departed.len() >= 16 {
+                departed.pop_front();
+            }
+            if reason == EndReason::Bye {
+                departed.push_back((receiver.ssrc, now));
+            }
+            let ended = Notice::Ended {
+                track: receiver.track,
+                ssrc: receiver.ssrc,
+                reason,
+            };
+            events.notice(ended, &mut dropped.unread_events);
+            false
+        });
     }
 
     /// The track of m-section `mid`.
     pub fn track(&self, mid: &str) -> Option<TrackId> {
-        let _ = mid;
-        None
+        let index = self.tracks.iter().position(|track| track.mid == mid)?;
+        u16::try_from(index).ok().map(TrackId)
     }
 
     /// The m-section of `track`.
     pub fn mid(&self, track: TrackId) -> Option<&str> {
-        let _ = track;
-        None
+        let track = self.tracks.get(usize::from(track.0))?;
+        Some(&track.mid)
     }
 
     /// Sets or takes away the hook that rewrites whole frames.
     pub fn set_transformer(&mut self, side: Side, transformer: Option<Box<dyn Transformer>>) {
-        let _ = (side, transformer);
+        match side {
+            Side::Sender => self.send_hook = transformer,
+            Side::Receiver => self.receive_hook = transformer,
+        }
     }
 
     /// Tells the pacer the sum of all encoders' bitrates, in bits a second.
     pub fn set_send_bitrate(&mut self, bitrate: u64) {
-        let _ = bitrate;
+        self.pacer.set_target(bitrate);
     }
 
     /// Cuts a frame into packets and queues them.
+    ///
+    /// [`Error::WouldBlock`] when the send pool has no room for all of it; nothing of it is queued then.
     pub fn send_frame(
         &mut self,
         now: Instant,
         track: TrackId,
         frame: Frame<'_>,
     ) -> Result<(), Error> {
-        let _ = (now, track, frame);
+        let track_id = track;
+        let track = self
+            .tracks
+            .get_mut(usize::from(track.0))
+            .ok_or(Misuse::UnknownTrack)?;
+        let map = track.sender.map.ok_or(Misuse::NotSending)?;
+        let data = match self.send_hook.as_deref_mut() {
+            None => frame.data,
+            Some(hook) => {
+                let info = FrameInfo {
+                    track: track_id,
+                    codec: map.codec,
+                    payload_type: map.pt,
+                };
+                let most = self.config.max_frame_size;
+                transform::run(hook, info, frame.data, &mut self.scratch, most)
+                    .ok_or(Malformed::Transform)?
+            }
+        };
+        let limit = track.sender.payload_limit(self.max_packet);
+        self.plan.make(&map, data, limit)?;
+        let frame = Frame {
+            pts: frame.pts,
+            data,
+        };
+        track
+            .sender
+            .enqueue(now, frame, &self.plan, self.max_packet)?;
+        let queued = self
+            .tracks
+            .iter()
+            .filter(|track| track.kind == esp_wire::Kind::Video)
+            .map(|track| track.sender.pending_bytes())
+            .sum();
+        self.pacer.on_queued(queued);
+        self.outgoing.on_activity(now, self.config.report_interval);
         Ok(())
     }
 
-    /// Asks the peer for a keyframe on all streams received on `track`, rate limited.
+    /// Asks the peer for a keyframe on all streams received on `track`, rate limited, until one comes.
     pub fn request_keyframe(&mut self, now: Instant, track: TrackId) -> Result<(), Error> {
-        let _ = (now, track);
+        if usize::from(track.0) >= self.tracks.len() {
+            return Err(Misuse::UnknownTrack.into());
+        }
+        for receiver in &mut self.receivers {
+            if receiver.track == track {
+                receiver.keyframes().want(now);
+            }
+        }
         Ok(())
     }
 
     /// Says goodbye: queues an RTCP BYE for all streams sent.
-    pub fn close(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// Takes a decrypted RTP packet.
-    pub fn handle_rtp(&mut self, now: Instant, packet: &mut [u8]) {
-        let _ = (now, packet);
-    }
-
-    /// Takes a decrypted RTCP packet, compound or of reduced size.
-    pub fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8]) {
-        let _ = (now, packet);
+    pub fn close(&mut self, _now: Instant) {
+        self.outgoing.say_bye();
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        let interval = self.config.report_interval;
+        self.outgoing.handle_timeout(now, interval, &mut self.rng);
+        if self.pace_at.is_some_and(|at| at <= now) {
+            self.pace_at = None;
+        }
+        let mut silent = false;
+        for receiver in &mut self.receivers {
+            silent |= receiver.handle_timeout(now, &mut frames_of!(self));
+        }
+        if silent {
+            self.end_streams(now, EndReason::Timeout, |_, receiver| {
+                receiver.is_silent(now)
+            });
+        }
     }
 
-    /// Fills a train with packets of one class; `None` when nothing is to be sent now.
-    pub fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> Option<Class> {
-        let _ = (now, train);
-        None
-    }
-
-    /// The next event.
+    /// The next event. To be polled until `None`.
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
-        None
+        self.events.poll()
     }
 
     /// When to call [`Session::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Deadline<Why>> {
-        None
+        let pacing = self.pace_at.map(|at| Deadline {
+            at,
+            why: Why::Pacing,
+        });
+        self.receivers
+            .iter()
+            .filter_map(Receiver::poll_timeout)
+            .chain(pacing)
+            .chain(self.outgoing.poll_timeout())
+            .min_by_key(|deadline| deadline.at)
+    }
+
+    /// NTP time at `now`.
+    fn ntp_at(&self, now: Instant) -> u64 {
+        ntp_of(self.origin.unix_at(now))
     }
 
     /// Figures of everything.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let figures = |(index, track): (usize, &Track)| {
+            let id = TrackId(index as u16);
+            TrackStats {
+                track: id,
+                mid: track.mid.clone(),
+                sent: track.sender.figures(),
+                received: self
+                    .receivers
+                    .iter()
+                    .filter(|receiver| receiver.track == id)
+                    .map(Receiver::figures)
+                    .collect(),
+            }
+        };
+        Stats {
+            tracks: self.tracks.iter().enumerate().map(figures).collect(),
+            dropped: self.dropped,
+            rtcp_received: self.rtcp_received,
+            rtcp_sent: self.rtcp_sent,
+            remb: self.remb,
+            acked_bitrate: self.acked_bitrate,
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("tracks", &self.tracks.len())
+            .field("streams", &self.receivers.len())
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
     }
 }
