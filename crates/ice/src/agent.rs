@@ -532,7 +532,7 @@ impl Agent {
         };
         self.next_pair = self.next_pair.wrapping_add(1);
         let limit = self.config.max_pairs;
-        if let Ok(Some(evicted)) = self.session.checklist.insert(pair, limit) {
+        if let Some(evicted) = self.session.checklist.insert(pair, limit) {
             self.session.checks.remove_pair(evicted);
         }
     }

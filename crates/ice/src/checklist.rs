@@ -49,9 +49,9 @@ impl Checklist {
         (self.pairs.iter_mut()).find(|pair| pair.is_between(socket, remote))
     }
 
-    /// Adds a pair in its first state; says which pair had to leave for it, or gives it back when it
-    /// is the least (RFC 8445 §6.1.2.5). A pair that the peer was heard on comes before all others.
-    pub(crate) fn insert(&mut self, mut pair: Pair, limit: usize) -> Result<Option<PairId>, Pair> {
+    /// Adds a pair in its first state, unless the list is full of better ones; gives the pair that
+    /// had to leave for it (RFC 8445 §6.1.2.5). A pair that the peer was heard on comes before all others.
+    pub(crate) fn insert(&mut self, mut pair: Pair, limit: usize) -> Option<PairId> {
         let mut evicted = None;
         if self.pairs.len() >= limit {
             let spare = |other: &&Pair| {
@@ -70,7 +70,7 @@ impl Checklist {
                     self.remove(id);
                     evicted = Some(id);
                 }
-                _ => return Err(pair),
+                _ => return None,
             }
         }
         let held_back = |other: &Pair| {
@@ -82,7 +82,7 @@ impl Checklist {
             false => PairState::Waiting,
         };
         self.pairs.push(pair);
-        Ok(evicted)
+        evicted
     }
 
     pub(crate) fn remove(&mut self, id: PairId) {
@@ -255,7 +255,7 @@ pub(crate) mod tests {
     fn triggered_first_then_by_priority_one_of_each_foundation_first() {
         let mut list = Checklist::default();
         for (id, priority, foundation) in [(1, 10, 1), (2, 9, 1), (3, 8, 2), (4, 7, 1), (5, 6, 3)] {
-            list.insert(pair(id, priority, foundation), 100).unwrap();
+            list.insert(pair(id, priority, foundation), 100);
         }
         list.trigger(PairId(5));
         list.trigger(PairId(5));
@@ -266,7 +266,7 @@ pub(crate) mod tests {
     fn success_thaws_the_foundation() {
         let mut list = Checklist::default();
         for id in 1..=3 {
-            list.insert(pair(id, 10 - id, 7), 100).unwrap();
+            list.insert(pair(id, 10 - id, 7), 100);
         }
         assert_eq!(list.pairs()[1].state, PairState::Frozen);
         list.unfreeze((1, 7));
@@ -277,13 +277,14 @@ pub(crate) mod tests {
     fn the_least_pair_leaves_when_full() {
         let mut list = Checklist::default();
         for id in 1..=3 {
-            list.insert(pair(id, id * 10, id), 3).unwrap();
+            list.insert(pair(id, id * 10, id), 3);
         }
-        assert!(list.insert(pair(4, 5, 4), 3).is_err());
-        assert_eq!(list.insert(pair(5, 25, 5), 3).unwrap(), Some(PairId(1)));
+        assert_eq!(list.insert(pair(4, 5, 4), 3), None);
+        assert!(list.find(PairId(4)).is_none());
+        assert_eq!(list.insert(pair(5, 25, 5), 3), Some(PairId(1)));
         let mut heard = pair(6, 1, 6);
         heard.heard = true;
-        assert_eq!(list.insert(heard, 3).unwrap(), Some(PairId(2)));
+        assert_eq!(list.insert(heard, 3), Some(PairId(2)));
         assert_eq!(list.pairs().len(), 3);
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use esp_stun::{Class, ErrorCode, Message, TransactionId};
-use esp_wire::{Instant, SocketId};
+use esp_wire::{Instant, Role, SocketId};
 
 use crate::agent::Agent;
 use crate::event::{Event, WarningReason};
@@ -214,6 +214,13 @@ impl Agent {
                 if let Some(sent) = sent.flatten() {
                     pair.rtt.sample(now.since(sent));
                 }
+                let ours = pair.valid.map(|valid| valid.local.address);
+                let mapped = message.xor_mapped_address();
+                if let (Some(ours), Some(mapped)) = (ours, mapped)
+                    && !same_address(ours, mapped)
+                {
+                    self.on_remapped(now, generation);
+                }
             }
             // RFC 7675 §5.2
             (_, Some((ErrorCode::FORBIDDEN, _))) => {
@@ -222,6 +229,21 @@ impl Agent {
             _ => {}
         }
         true
+    }
+
+    /// A NAT gave us another address: to the peer this is another pair, so it is nominated again.
+    fn on_remapped(&mut self, now: Instant, generation: u32) {
+        let Some(id) = self.session.selected else {
+            return;
+        };
+        let current = generation == self.session.generation;
+        if self.role == Role::Controlling && current && self.config.roaming {
+            if let Some(pair) = self.session.checklist.find_mut(id) {
+                pair.nominating = true;
+            }
+            self.session.checks.cancel(now, id);
+            self.session.checklist.trigger(id);
+        }
     }
 
     /// Something came over the pair in use.

@@ -5,8 +5,8 @@
 //! 2. It repeats the check of the best valid pair with USE-CANDIDATE.
 //! 3. The response selects the pair. The controlled side selects what was nominated and worked.
 //!
-//! A controlled agent never nominates. Of a peer that nominates several pairs the one of highest
-//! priority is taken, or the latest when the one before has gone silent.
+//! A controlled agent never nominates. Of a peer that nominates several pairs at first, as RFC 5245
+//! allowed, the one of highest priority is taken; later its latest choice is followed.
 
 use std::time::Duration;
 
@@ -19,10 +19,16 @@ use crate::pair::{Pair, PairId, PairState};
 
 /// Silence of the selected pair after which another nominated one of lower priority takes its place.
 const SILENT: Duration = Duration::from_secs(3);
+/// For so long after the first selection an aggressive nominator may still try pairs
+/// (RFC 8445 §8.3.1).
+const SETTLED: Duration = Duration::from_secs(3);
 
 impl Agent {
     /// When the wait for a better pair ends.
     pub(crate) fn nomination_deadline(&self) -> Option<Instant> {
+        if self.role == Role::Controlled {
+            return self.successor().map(|(_, at)| at);
+        }
         if !self.may_nominate() || self.nomination_under_way() {
             return None;
         }
@@ -72,7 +78,8 @@ impl Agent {
             .valid
             .is_some_and(|valid| valid.local.kind == CandidateKind::Host)
             && best.remote.kind == CandidateKind::Host;
-        let more = !direct && !(self.session.remote_ended && !self.session.mdns.is_pending());
+        let all = self.session.remote_ended && !self.session.mdns.is_pending();
+        let more = !direct && !all;
         if self.session.selected.is_some() || !(better || more) {
             return Duration::ZERO;
         }
@@ -82,6 +89,11 @@ impl Agent {
 
     /// Nominates when it is time.
     pub(crate) fn run_nomination(&mut self, now: Instant) {
+        if let Some((id, at)) = self.successor()
+            && at <= now
+        {
+            self.select(now, id);
+        }
         if !self.may_nominate() || self.nomination_under_way() {
             return;
         }
@@ -99,6 +111,22 @@ impl Agent {
         }
         self.session.checks.cancel(now, id);
         self.session.checklist.trigger(id);
+    }
+
+    /// The nominated pair that takes over when the selected one has been silent for long, and when
+    /// that will be.
+    fn successor(&self) -> Option<(PairId, Instant)> {
+        let active = self.active.as_ref()?;
+        let selected = self.session.selected.filter(|id| *id == active.pair)?;
+        if self.role == Role::Controlling || active.generation != self.session.generation {
+            return None;
+        }
+        let heard_since = |pair: &Pair| pair.last_heard.is_some_and(|at| at > active.heard);
+        let next = (self.session.checklist.pairs().iter())
+            .filter(|pair| pair.id != selected && pair.nominated && pair.valid.is_some())
+            .filter(|pair| !pair.revoked && heard_since(pair))
+            .max_by_key(|pair| pair.priority)?;
+        Some((next.id, active.heard + SILENT))
     }
 
     /// Our check with USE-CANDIDATE was answered (RFC 8445 §7.2.5.3.4), or the peer's came over a
@@ -134,11 +162,13 @@ impl Agent {
             }
             _ => true,
         };
-        self.role == Role::Controlling || priority(new) > priority(current) || silent
+        let settled = (self.session.first_selected).is_some_and(|at| now.since(at) >= SETTLED);
+        self.role == Role::Controlling || priority(new) > priority(current) || silent || settled
     }
 
     fn select(&mut self, now: Instant, id: PairId) {
         self.session.selected = Some(id);
+        self.session.first_selected.get_or_insert(now);
         self.session.checks.cancel_all_but(now, id);
         self.session.checklist.conclude(id);
         self.gathering.set_concluded(true);

@@ -64,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) checklist: Checklist,
     pub(crate) checks: Checks,
     pub(crate) selected: Option<PairId>,
+    /// When a pair was selected for the first time.
+    pub(crate) first_selected: Option<Instant>,
     /// When the first valid pair came, for nomination.
     pub(crate) first_valid: Option<Instant>,
     /// When both sides' credentials were known.
@@ -90,6 +92,7 @@ impl Session {
             checklist: Checklist::default(),
             checks: Checks::default(),
             selected: None,
+            first_selected: None,
             first_valid: None,
             checking_since: None,
             path_told: false,

@@ -1,0 +1,11 @@
+//! Timelines, netsim scenarios and properties of the ICE agent.
+
+// A test that unwraps is a test that fails with a place.
+#![allow(clippy::unwrap_used)]
+
+mod conduct;
+mod mobility;
+mod nats;
+mod properties;
+mod scripted;
+mod support;
