@@ -10,7 +10,7 @@ use openh264::encoder::{
 use openh264::formats::YUVSource;
 use openh264::{OpenH264API, Timestamp};
 
-use super::rate;
+use super::native;
 use super::{Encoded, VideoDecoder, VideoEncoder};
 use crate::Error;
 use crate::capture::VideoSettings;
@@ -71,8 +71,9 @@ impl H264Encoder {
         if settings.max_nal_size > 0 {
             config = config.max_slice_len(settings.max_nal_size.max(LEAST_NAL_SIZE));
         }
-        let inner = Encoder::with_api_config(OpenH264API::from_source(), config)
+        let mut inner = Encoder::with_api_config(OpenH264API::from_source(), config)
             .map_err(|e| Error::Codec(format!("H.264 encoder: {e}")))?;
+        native::silence(&mut inner);
         Ok(H264Encoder {
             inner,
             format,
@@ -88,7 +89,7 @@ impl H264Encoder {
     /// The options can be set only on an encoder that has seen its first picture.
     fn follow_bitrate(&mut self) {
         if self.started && self.wanted != self.bitrate {
-            if !rate::set_bitrate(&mut self.inner, self.bitrate, self.wanted) {
+            if !native::set_bitrate(&mut self.inner, self.bitrate, self.wanted) {
                 tracing::warn!(bitrate = self.wanted, "the H.264 encoder refused a bitrate");
             }
             self.bitrate = self.wanted;

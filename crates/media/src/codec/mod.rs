@@ -2,8 +2,8 @@
 
 mod g711;
 mod h264;
+mod native;
 mod opus;
-mod rate;
 
 use std::time::Duration;
 
