@@ -36,6 +36,7 @@ export class View {
     this.chat();
     this.dropZone();
     addEventListener("resize", () => this.drawPlots());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawPlots());
     byId("figures").addEventListener("toggle", () => this.drawPlots());
   }
 
@@ -54,7 +55,8 @@ export class View {
     const { room } = this;
     const { state, signaling, call } = room;
     byId("state").dataset.state = state;
-    byId("state-text").textContent = STATES[state] + (state === "full" || state === "offline" ? "" : signaling.open || state === "joining" ? "" : " · no signaling");
+    const cut = !signaling.open && (room.inCall || state === "ready");
+    byId("state-text").textContent = STATES[state] + (cut ? " · no signaling" : "");
     document.title = state === "ringing" ? `(1) Ringing – ${this.title}` : this.title;
     show(byId("ring-banner"), state === "ringing");
     show(byId("start"), !room.inCall && state !== "ringing");
@@ -68,8 +70,8 @@ export class View {
     this.cover();
     const open = (label) => call?.channels.get(label)?.readyState === "open";
     byId("chat-text").disabled = byId("chat-send").disabled = !open("chat");
-    byId("chat-text").placeholder = open("chat") ? "Write something" : "The chat opens with the call";
-    byId("file-hint").textContent = open("file") ? "Drop files here, or choose them" : "Files are sent once the call is up";
+    byId("chat-text").placeholder = open("chat") ? "Write something" : "Opens with the call";
+    byId("file-hint").textContent = open("file") ? "Drop files here, or choose them" : "Files wait for the call";
   }
 
   /** What stands where the picture is not. */
@@ -86,7 +88,7 @@ export class View {
       ready: signaling.present
         ? ["The doorbell is here", "Start the call to see and hear it."]
         : ["Nobody is here yet", "You can call already: the doorbell answers when it joins."],
-      ringing: ["Somebody is here", ""],
+      ringing: ["", ""],
       calling: [
         "Calling",
         this.microphoneState === "asking"
@@ -102,6 +104,8 @@ export class View {
     }[state];
     byId("cover-title").textContent = title;
     byId("cover-text").textContent = text;
+    show(byId("cover-title"), Boolean(title));
+    show(byId("cover-text"), Boolean(text));
     byId("cover").dataset.state = state;
   }
 
@@ -180,7 +184,7 @@ export class View {
     const body = document.createElement("span");
     body.textContent = text.slice(0, 10_000);
     const time = document.createElement("time");
-    time.textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    time.textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
     line.append(body, time);
     const low = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     log.append(line);
@@ -251,7 +255,7 @@ export class View {
     set("f-jitter", now.jitter === null ? "" : `jitter ${(now.jitter * 1000).toFixed(1)} ms`);
     set("f-state", call ? `${call.pc.connectionState} · ICE ${call.pc.iceConnectionState}` : "–");
     set("f-pair", now.pair ?? "–");
-    set("f-secure", [now.dtls, now.cipher].filter(Boolean).join(" · ") || "–");
+    set("f-secure", [now.dtls, now.cipher?.replaceAll("_", " ")].filter(Boolean).join(" · ") || "–");
     set("f-codecs", now.codecs.join(", ") || "–");
     const channels = call ? [...call.channels.values()] : [];
     set("f-channels", channels.map((c) => `${c.label} ${c.readyState}`).join(", ") || "–");

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -237,6 +237,10 @@ pub(crate) fn says_bye(text: &str) -> Option<bool> {
 
 async fn read_body(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
     let limits = &shared.limits;
+    // What is announced need not be read to be refused.
+    if request.body().size_hint().lower() > limits.message_size as u64 {
+        return Err(Refusal::Size);
+    }
     let read = axum::body::to_bytes(request.into_body(), limits.message_size);
     match tokio::time::timeout(limits.patience, read).await {
         Err(_) => Err(Refusal::Slow),

@@ -1,0 +1,10 @@
+//! The room server over real sockets.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
+mod client;
+mod hostile;
+mod identity;
+mod page;
+mod protocol;
+mod slow;
