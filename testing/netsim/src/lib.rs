@@ -35,6 +35,7 @@ mod run;
 mod stream;
 mod stun_server;
 mod topology;
+mod turn_server;
 
 pub use duplex::{Duplex, Engine, Side};
 pub use echo::Echo;
@@ -48,3 +49,4 @@ pub use net::{Net, NetStats};
 pub use run::TimedOut;
 pub use stun_server::StunServer;
 pub use topology::SiteId;
+pub use turn_server::TurnServer;

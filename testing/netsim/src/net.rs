@@ -15,6 +15,7 @@ use crate::names::{Answer, Entry, Names};
 use crate::stream::Streams;
 use crate::stun_server::StunServer;
 use crate::topology::{Site, SiteId};
+use crate::turn_server::TurnServer;
 
 /// What the net has done, all hosts together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +114,19 @@ impl<E: Endpoint> Net<E> {
     pub fn stun_server(&mut self) -> SocketAddr {
         let name = format!("stun{}", self.hosts.len());
         let host = self.server(&name, StunServer::new(3478));
+        self.listen(host, 3478);
+        SocketAddr::new(self.address(host), 3478)
+    }
+
+    /// Adds a TURN server on port 3478, for datagrams and streams, and gives its address.
+    pub fn turn_server(&mut self, username: &str, password: &str) -> SocketAddr {
+        self.turn_server_with(TurnServer::new(3478, username, password))
+    }
+
+    /// Adds a TURN server with settings of its own; it must be on port 3478.
+    pub fn turn_server_with(&mut self, server: TurnServer) -> SocketAddr {
+        let name = format!("turn{}", self.hosts.len());
+        let host = self.server(&name, server);
         self.listen(host, 3478);
         SocketAddr::new(self.address(host), 3478)
     }

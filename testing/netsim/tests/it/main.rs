@@ -7,3 +7,5 @@ mod nats;
 mod probe;
 mod services;
 mod shape;
+mod turn;
+mod turn_user;
