@@ -47,5 +47,5 @@ pub use integrity::{Integrity, IntegrityError, Key, PasswordAlgorithm, userhash}
 pub use message::{Attribute, Attributes, Fingerprint, Message, ParseError};
 pub use nonce::SecurityFeatures;
 pub use opaque::{OpaqueStringError, opaque_string};
-pub use transaction::{Retransmission, Transaction, Transactions};
+pub use transaction::{Retransmission, RoundTrip, Transaction, Transactions};
 pub use typed::{AddressError, AlgorithmList, ChangeRequest, Icmp, UnknownAttributes};

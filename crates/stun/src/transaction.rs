@@ -46,6 +46,40 @@ impl Retransmission {
     }
 }
 
+/// What is known of the round-trip time to a server (RFC 6298 §2, as RFC 8489 §6.2.1 has it).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// Smoothed round-trip time and its variation, once there was a sample.
+    estimate: Option<(Duration, Duration)>,
+}
+
+impl RoundTrip {
+    /// Takes a sample; only those of [`Transaction::round_trip`] are sound.
+    pub fn add(&mut self, sample: Duration) {
+        self.estimate = Some(match self.estimate {
+            None => (sample, sample / 2),
+            Some((smoothed, variation)) => {
+                let error = smoothed.abs_diff(sample);
+                let variation = (variation * 3 + error) / 4;
+                ((smoothed * 7 + sample) / 8, variation)
+            }
+        });
+    }
+
+    /// The smoothed round-trip time.
+    pub fn smoothed(&self) -> Option<Duration> {
+        self.estimate.map(|(smoothed, _)| smoothed)
+    }
+
+    /// The RTO for the next request, `least` at the least: RFC 8489 §6.2.1 wants 500 ms or more.
+    pub fn rto(&self, least: Duration) -> Duration {
+        let estimate = self
+            .estimate
+            .map(|(smoothed, variation)| smoothed + variation * 4);
+        estimate.map_or(least, |rto| rto.max(least))
+    }
+}
+
 /// A request in flight.
 pub struct Transaction<T> {
     /// Its ID.
@@ -267,6 +301,23 @@ mod tests {
         assert_eq!(sent, [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
         assert_eq!(expired, 39_500);
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn the_rto_follows_the_round_trips() {
+        let (mut path, least) = (RoundTrip::default(), Duration::from_millis(500));
+        assert_eq!(path.rto(least), least);
+        path.add(Duration::from_millis(800));
+        assert_eq!(path.rto(least), Duration::from_millis(2_400));
+        for _ in 0..50 {
+            path.add(Duration::from_millis(800));
+        }
+        let settled = path.rto(least).as_millis();
+        assert!((800..810).contains(&settled), "{settled}");
+        for _ in 0..80 {
+            path.add(Duration::from_millis(30));
+        }
+        assert_eq!(path.rto(least), least);
     }
 
     #[test]

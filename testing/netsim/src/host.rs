@@ -78,14 +78,19 @@ impl<E> Host<E> {
         }
     }
 
-    /// The UDP socket that gets what is sent to `to`.
+    /// The UDP socket that gets what is sent to `to`: one bound to the address, else one bound to
+    /// all of them.
     pub(crate) fn socket_at(&self, to: SocketAddr) -> Option<SocketId> {
-        let matches = |local: &SocketAddr| {
-            let any = local.ip().is_unspecified() && local.is_ipv4() == to.is_ipv4();
-            local.port() == to.port() && (local.ip() == to.ip() || any)
+        let exact = |local: &SocketAddr| *local == to;
+        let any = |local: &SocketAddr| {
+            let unspecified = local.ip().is_unspecified() && local.is_ipv4() == to.is_ipv4();
+            unspecified && local.port() == to.port()
         };
-        let mut found = self.sockets.iter().filter(|(_, local)| matches(local));
-        found.next().map(|(socket, _)| *socket)
+        let find = |matches: &dyn Fn(&SocketAddr) -> bool| {
+            let mut sockets = self.sockets.iter();
+            sockets.find(|(_, local)| matches(local)).map(|(id, _)| *id)
+        };
+        find(&exact).or_else(|| find(&any))
     }
 
     pub(crate) fn listens_at(&self, to: SocketAddr) -> bool {

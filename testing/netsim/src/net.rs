@@ -14,7 +14,7 @@ use crate::log::{Log, Record};
 use crate::names::{Answer, Entry, Names};
 use crate::stream::Streams;
 use crate::stun_server::StunServer;
-use crate::topology::{Site, SiteId};
+use crate::topology::{Reach, Site, SiteId};
 use crate::turn_server::TurnServer;
 
 /// What the net has done, all hosts together.
@@ -110,15 +110,18 @@ impl<E: Endpoint> Net<E> {
         self.add(name, Machine::Server(Box::new(server)))
     }
 
-    /// Adds a STUN server on port 3478, for datagrams and streams, and gives its address.
+    /// Adds a STUN server on port 3478, for datagrams and streams, and gives its IPv4 address; it
+    /// has an IPv6 address as well ([`Net::host_at`], [`Net::ipv6`]).
     pub fn stun_server(&mut self) -> SocketAddr {
         let name = format!("stun{}", self.hosts.len());
         let host = self.server(&name, StunServer::new(3478));
         self.listen(host, 3478);
+        self.add_ipv6(host);
         SocketAddr::new(self.address(host), 3478)
     }
 
-    /// Adds a TURN server on port 3478, for datagrams and streams, and gives its address.
+    /// Adds a TURN server on port 3478, for datagrams and streams, and gives its IPv4 address; it
+    /// has an IPv6 address as well ([`Net::host_at`], [`Net::ipv6`]).
     pub fn turn_server(&mut self, username: &str, password: &str) -> SocketAddr {
         self.turn_server_with(TurnServer::new(3478, username, password))
     }
@@ -128,6 +131,7 @@ impl<E: Endpoint> Net<E> {
         let name = format!("turn{}", self.hosts.len());
         let host = self.server(&name, server);
         self.listen(host, 3478);
+        self.add_ipv6(host);
         SocketAddr::new(self.address(host), 3478)
     }
 
@@ -141,6 +145,21 @@ impl<E: Endpoint> Net<E> {
     /// The first address of a host.
     pub fn address(&self, host: HostId) -> IpAddr {
         self.hosts[host.0].ports[0].interface.address
+    }
+
+    /// The first IPv6 address of a host, if it has one.
+    pub fn ipv6(&self, host: HostId) -> Option<IpAddr> {
+        let ports = self.hosts[host.0].ports.iter();
+        let mut addresses = ports.map(|port| port.interface.address);
+        addresses.find(IpAddr::is_ipv6)
+    }
+
+    /// The host with this address in the public network.
+    pub fn host_at(&self, address: IpAddr) -> Option<HostId> {
+        match self.sites[0].reach.get(&address)? {
+            Reach::Host(host) => Some(*host),
+            Reach::Gate(_) => None,
+        }
     }
 
     /// What runs on a host.

@@ -9,7 +9,7 @@ use esp_wire::{Deadline, Destination, Instant, Origin, Rng, Room, Train, Transpo
 
 use crate::auth::{Generation, LongTermAuth};
 use crate::error_code::ErrorCode;
-use crate::transaction::Transactions;
+use crate::transaction::{RoundTrip, Transactions};
 use crate::turn::peers::{Peers, Wish};
 use crate::turn::{TurnConfig, TurnError};
 
@@ -138,6 +138,7 @@ pub struct TurnClient {
     pub(crate) auth: LongTermAuth,
     pub(crate) state: State,
     pub(crate) transactions: Transactions<Tag>,
+    pub(crate) round_trip: RoundTrip,
     pub(crate) peers: Peers,
     pub(crate) events: VecDeque<TurnEvent>,
     pub(crate) relayed: Vec<SocketAddr>,
@@ -156,6 +157,7 @@ impl TurnClient {
             rng: Rng::new(origin.seed),
             state: State::Idle,
             transactions: Transactions::new(config.retransmission),
+            round_trip: RoundTrip::default(),
             peers: Peers::default(),
             events: VecDeque::new(),
             relayed: Vec::new(),
@@ -209,10 +211,7 @@ impl TurnClient {
                 self.state = State::Closing;
                 self.request(now, Purpose::Close);
             }
-            State::Idle => {
-                self.state = State::Over;
-                self.events.push_back(TurnEvent::Closed);
-            }
+            State::Idle => self.end(TurnEvent::Closed),
             State::Closing | State::Over => {}
         }
         self.peers.clear();
@@ -253,6 +252,11 @@ impl TurnClient {
         self.peers.channel_to(peer).is_some()
     }
 
+    /// The round-trip time to the server, as far as requests have measured it.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.smoothed()
+    }
+
     /// What was dropped.
     pub fn stats(&self) -> TurnStats {
         self.stats
@@ -290,11 +294,9 @@ impl TurnClient {
 
     /// The stream to the server has ended.
     pub fn handle_closed(&mut self, reason: &str) {
-        if self.state == State::Closing {
-            self.state = State::Over;
-            self.events.push_back(TurnEvent::Closed);
-        } else {
-            self.fail(TurnError::StreamClosed(reason.to_owned()));
+        match self.state {
+            State::Closing => self.end(TurnEvent::Closed),
+            _ => self.fail(TurnError::StreamClosed(reason.to_owned())),
         }
     }
 
@@ -354,12 +356,17 @@ impl TurnClient {
 
     /// Ends it with an error.
     pub(crate) fn fail(&mut self, error: TurnError) {
+        self.end(TurnEvent::Failed(error));
+    }
+
+    /// Ends it; nothing is sent and nothing but this is told any more.
+    pub(crate) fn end(&mut self, last: TurnEvent) {
         if self.state != State::Over {
             self.state = State::Over;
             self.keepalive_due = false;
             self.transactions.retain(|_| false);
             self.peers.clear();
-            self.events.push_back(TurnEvent::Failed(error));
+            self.events.push_back(last);
         }
     }
 
@@ -367,10 +374,7 @@ impl TurnClient {
     pub(crate) fn on_failed(&mut self, purpose: Purpose, error: TurnError) {
         let mismatch = ErrorCode::ALLOCATION_MISMATCH;
         match purpose {
-            Purpose::Close => {
-                self.state = State::Over;
-                self.events.push_back(TurnEvent::Closed);
-            }
+            Purpose::Close => self.end(TurnEvent::Closed),
             Purpose::Allocate => self.fail(error),
             // RFC 8656 §8.2: the server has no such allocation any more.
             _ if matches!(error, TurnError::Refused(code, _) if code == mismatch) => {

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn another_protocol_is_out_of_step() {
         let mut framer = Framer::new();
-        framer.push(b"HTTP/1.1 400 Bad Request");
+        framer.push(b"\x16\x03\x03\x00\x40\x02\x00\x00");
         assert_eq!(framer.next_frame(), Err(TurnError::OutOfStep));
     }
 }

@@ -9,8 +9,9 @@ use esp_wire::Instant;
 use crate::attribute::known;
 use crate::auth::AuthVerdict;
 use crate::error_code::ErrorCode;
-use crate::header::{Class, Method};
+use crate::header::{Class, Method, TransactionId};
 use crate::message::Message;
+use crate::transaction::RoundTrip;
 use crate::turn::client::{Incoming, Purpose, State, TurnEvent};
 use crate::turn::frame::{CHANNEL_HEADER, is_channel_data, split_channel_data};
 use crate::turn::{Families, TurnClient, TurnError};
@@ -113,7 +114,7 @@ impl TurnClient {
                 }
             }
             AuthVerdict::Retry => {
-                self.transactions.complete(id);
+                self.complete(now, id);
                 self.request(now, tag.purpose);
             }
             AuthVerdict::Failed(error) => {
@@ -121,7 +122,7 @@ impl TurnClient {
                 self.on_failed(tag.purpose, TurnError::Auth(error));
             }
             AuthVerdict::Accept { authenticated } => {
-                self.transactions.complete(id);
+                self.complete(now, id);
                 match self.judge(response, authenticated) {
                     Ok(()) => self.on_success(now, tag.purpose, response),
                     Err(TurnError::TryAlternate(server, name)) => {
@@ -130,6 +131,16 @@ impl TurnClient {
                     Err(error) => self.on_failed(tag.purpose, error),
                 }
             }
+        }
+    }
+
+    /// Ends a transaction whose response is taken for sound, and learns the round-trip time.
+    fn complete(&mut self, now: Instant, id: TransactionId) {
+        let done = self.transactions.complete(id);
+        if let Some(sample) = done.and_then(|done| done.round_trip(now)) {
+            self.round_trip.add(sample);
+            let least = self.config.retransmission.rto;
+            self.transactions.schedule.rto = self.round_trip.rto(least);
         }
     }
 
@@ -163,10 +174,7 @@ impl TurnClient {
                 let lifetime = response.lifetime().unwrap_or(DEFAULT_LIFETIME);
                 self.set_lifetime(now, lifetime);
             }
-            Purpose::Close => {
-                self.state = State::Over;
-                self.events.push_back(TurnEvent::Closed);
-            }
+            Purpose::Close => self.end(TurnEvent::Closed),
             Purpose::Peer(wish) => {
                 if self.peers.on_granted(now, wish) {
                     self.events.push_back(wish.granted_event());
@@ -231,6 +239,8 @@ impl TurnClient {
         } else {
             self.server = server;
             self.auth.reset();
+            self.round_trip = RoundTrip::default();
+            self.transactions.schedule = self.config.retransmission;
             self.peers.start_over();
             self.events.push_back(TurnEvent::Redirected(server));
             self.request(now, Purpose::Allocate);

@@ -5,4 +5,5 @@
 mod auth;
 mod messages;
 mod round_trip;
+mod turn;
 mod vectors;

@@ -242,7 +242,7 @@ fn peers_can_be_refused() {
     net.endpoint_mut(host)
         .client
         .permit(Instant::ZERO, forbidden.ip());
-    let v6 = "2001:db8::1".parse().unwrap();
+    let v6 = "2001:db8::99".parse().unwrap();
     net.endpoint_mut(host).client.permit(Instant::ZERO, v6);
     net.run_for(SECOND);
     let refused = |code: ErrorCode, ip| {
@@ -277,10 +277,9 @@ fn an_alternate_server_is_followed() {
 #[test]
 fn both_families() {
     let mut net = Net::seeded(9);
-    let name = "turn";
-    let turn = net.server(name, server());
-    let v6 = net.add_ipv6(turn);
-    let at = SocketAddr::new(net.address(turn), 3478);
+    let at = net.turn_server("user", "pass");
+    let turn = net.host_at(at.ip()).unwrap();
+    let v6 = net.ipv6(turn).unwrap();
     let both = user(&mut net, "both", config(at).with_families(Families::Both));
     let six = user(&mut net, "six", config(at).with_families(Families::V6));
     allocated(&mut net, both);
