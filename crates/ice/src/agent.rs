@@ -1,12 +1,12 @@
 //! The agent: its commands, its inputs and outputs. The mechanisms are in files of their own.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use esp_wire::{Action, Deadline, Ecn, Input, Instant, Origin, QueryId, Rng, Role, SocketId};
 
-use crate::candidate::{Candidate, CandidateError, CandidateHost, CandidateTransport};
+use crate::candidate::{Candidate, CandidateError, CandidateKind};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -15,10 +15,8 @@ use crate::gathering::Gathering;
 use crate::local::{LocalCandidate, Locals};
 use crate::outbox::Outbox;
 use crate::pacing::{Pacer, Rtt};
-use crate::pair::{Pair, PairEnd, PairId, PairReport, PairState, priority_for, same_address};
+use crate::pair::{Pair, PairEnd, PairReport};
 use crate::path::Active;
-use crate::priority::is_link_local;
-use crate::remote::{Added, RemoteCandidate, is_usable};
 use crate::session::{Previous, Session};
 use crate::timers::Why;
 
@@ -42,6 +40,7 @@ pub struct Agent {
     pub(crate) role: Role,
     pub(crate) tie_breaker: u64,
     pub(crate) started: bool,
+    pub(crate) closed: bool,
     /// The usable addresses of this host, once they were told.
     pub(crate) interfaces: Option<Vec<(u32, IpAddr)>>,
     pub(crate) next_socket: SocketId,
@@ -114,6 +113,7 @@ impl Agent {
             rng,
             config,
             started: false,
+            closed: false,
             interfaces: None,
             next_socket: SocketId(0),
             next_query: QueryId(0),
@@ -137,7 +137,7 @@ impl Agent {
 
     /// Starts gathering; it goes on when [`Input::Interfaces`] has told the addresses of this host.
     pub fn start(&mut self, now: Instant) {
-        if std::mem::replace(&mut self.started, true) {
+        if self.closed || std::mem::replace(&mut self.started, true) {
             return;
         }
         self.set_gathering(now, GatheringState::Gathering);
@@ -232,7 +232,7 @@ impl Agent {
     pub fn candidate_lines(&self) -> impl Iterator<Item = String> {
         let ufrag = &self.session.local.credentials.ufrag;
         (self.locals.candidates.iter())
-            .filter(|known| known.kind != crate::candidate::CandidateKind::PeerReflexive)
+            .filter(|known| known.kind != CandidateKind::PeerReflexive)
             .map(move |known| known.to_candidate(Some(ufrag)).to_string())
     }
 
@@ -265,6 +265,9 @@ impl Agent {
         now: Instant,
         input: Input<'a>,
     ) -> Result<Option<Received<'a>>, Error> {
+        if self.closed {
+            return Ok(None);
+        }
         match input {
             Input::Datagrams {
                 socket,
@@ -311,6 +314,9 @@ impl Agent {
     }
 
     pub(crate) fn push_event(&mut self, event: Event) {
+        if self.closed {
+            return;
+        }
         if self.events.len() >= MAX_EVENTS {
             self.events.pop_front();
         }
@@ -319,6 +325,9 @@ impl Agent {
 
     /// Lets every mechanism do what is due now.
     pub(crate) fn run(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
         if self.started {
             self.run_gathering(now);
         }
@@ -329,231 +338,5 @@ impl Agent {
         self.run_give_up(now);
         self.update_state();
         self.refresh_deadline();
-    }
-
-    /// Sorts datagrams: ICE's own are consumed, others of the peer are moved together.
-    fn on_datagrams<'a>(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        remote: SocketAddr,
-        ecn: Ecn,
-        size: usize,
-        data: &'a mut [u8],
-    ) -> Option<Received<'a>> {
-        if data.is_empty() || size == 0 {
-            return None;
-        }
-        // RFC 7983 §7: a first byte of 0 to 3 is STUN.
-        let mut kept = data.len();
-        if (data.chunks(size)).any(|datagram| datagram[0] < 4) {
-            kept = self.consume_stun(now, socket, remote, size, data);
-            self.run(now);
-        }
-        if kept == 0 {
-            return None;
-        }
-        if !self.is_peer(now, socket, remote) {
-            self.counters.unknown_source += kept.div_ceil(size) as u64;
-            return None;
-        }
-        Some(Received {
-            data: &mut data[..kept],
-            size: size.min(kept),
-            ecn,
-        })
-    }
-
-    /// Takes out what is STUN and says how many bytes are left at the front.
-    fn consume_stun(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        remote: SocketAddr,
-        size: usize,
-        data: &mut [u8],
-    ) -> usize {
-        let (mut at, mut kept) = (0, 0);
-        while at < data.len() {
-            let end = data.len().min(at + size);
-            if data[at] < 4 {
-                self.on_stun(now, socket, remote, &data[at..end]);
-            } else {
-                data.copy_within(at..end, kept);
-                kept += end - at;
-            }
-            at = end;
-        }
-        kept
-    }
-
-    /// Whether a check has proved that this far end is the peer's.
-    fn is_peer(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) -> bool {
-        if let Some(active) = &self.active
-            && active.socket == socket
-            && same_address(active.remote, remote)
-        {
-            self.on_heard_active(now);
-            return true;
-        }
-        if let Some(pair) = self.session.checklist.between_mut(socket, remote)
-            && pair.is_authentic()
-        {
-            pair.last_heard = Some(now);
-            return true;
-        }
-        let previous = self
-            .previous
-            .as_ref()
-            .and_then(|previous| previous.pair.as_ref());
-        previous.is_some_and(|pair| pair.is_between(socket, remote))
-            || (self.session.early.iter())
-                .any(|early| early.socket == socket && same_address(early.remote, remote))
-    }
-
-    /// Takes a parsed candidate of the peer.
-    pub(crate) fn take_candidate(&mut self, now: Instant, candidate: Candidate) {
-        let Some(auth) = &self.session.remote else {
-            // It may belong to a description that is yet to come.
-            if self.session.held.len() < self.config.max_remote_candidates {
-                self.session.held.push(candidate);
-            } else {
-                self.counters.ignored_candidates += 1;
-            }
-            return;
-        };
-        let other = (candidate.ufrag.as_ref()).is_some_and(|it| *it != auth.credentials.ufrag);
-        if other || candidate.component != 1 || candidate.transport != CandidateTransport::Udp {
-            self.counters.ignored_candidates += 1;
-            return;
-        }
-        match &candidate.host {
-            CandidateHost::Address(ip) => {
-                let address = SocketAddr::new(*ip, candidate.port);
-                self.add_remote(now, &candidate, address);
-            }
-            CandidateHost::Name(name) => {
-                let name = name.clone();
-                self.add_named_candidate(now, candidate, &name);
-            }
-        }
-    }
-
-    /// Adds a signaled candidate at an address, and its pairs.
-    pub(crate) fn add_remote(&mut self, now: Instant, candidate: &Candidate, at: SocketAddr) {
-        let limit = self.config.max_remote_candidates;
-        if !is_usable(at, self.config.include_loopback) {
-            self.counters.ignored_candidates += 1;
-            return;
-        }
-        match self.session.remotes.signal(candidate, at, limit) {
-            Added::New(remote) => self.pair_remote(now, &remote),
-            Added::Updated(remote) => {
-                let role = self.role;
-                for pair in self.session.checklist.pairs_mut() {
-                    if same_address(pair.address, at) {
-                        pair.remote = remote.end;
-                        pair.remote_foundation = remote.foundation;
-                        pair.prioritize(role);
-                    }
-                }
-                self.pair_remote(now, &remote);
-            }
-            Added::Known => {}
-            Added::Full => self.counters.ignored_candidates += 1,
-        }
-    }
-
-    fn pair_remote(&mut self, _now: Instant, remote: &RemoteCandidate) {
-        if self.session.remote.is_none() {
-            return;
-        }
-        let sockets: Vec<_> = self.locals.bases.iter().map(|base| base.socket).collect();
-        for socket in sockets {
-            self.add_pair(socket, remote, false);
-        }
-    }
-
-    /// Pairs a new local candidate with all of the peer's.
-    pub(crate) fn pair_local(&mut self, _now: Instant, local: &LocalCandidate) {
-        if self.session.remote.is_none() {
-            return;
-        }
-        let remotes: Vec<_> = self.session.remotes.iter().copied().collect();
-        for remote in remotes {
-            self.add_pair(local.socket, &remote, false);
-        }
-    }
-
-    /// Pairs all candidates of both sides (RFC 8445 §6.1.2.2).
-    pub(crate) fn pair_all(&mut self, now: Instant) {
-        for local in self.locals.candidates.clone() {
-            self.pair_local(now, &local);
-        }
-    }
-
-    /// Makes the pair of a socket and a candidate of the peer, unless they do not go together or
-    /// the pair is there (RFC 8445 §6.1.2.2 to §6.1.2.5). Reflexive candidates stand for their base,
-    /// so pairs are made of sockets from the beginning.
-    pub(crate) fn add_pair(&mut self, socket: SocketId, remote: &RemoteCandidate, heard: bool) {
-        let known = self
-            .session
-            .checklist
-            .between(socket, remote.end.address)
-            .is_some();
-        let (Some(base), Some(local)) = (self.locals.base(socket), self.locals.host(socket)) else {
-            return;
-        };
-        if known || !(heard || go_together(local.address, remote.end.address)) {
-            return;
-        }
-        let id = PairId(self.next_pair);
-        let pair = Pair {
-            id,
-            socket,
-            address: scoped(remote.end.address, base.interface),
-            local: local.end(),
-            local_foundation: local.foundation,
-            remote: remote.end,
-            remote_foundation: remote.foundation,
-            priority: priority_for(self.role, local.priority, remote.end.priority),
-            state: PairState::Frozen,
-            valid: None,
-            nominated: false,
-            nominate_on_success: false,
-            nominating: false,
-            heard,
-            last_heard: None,
-            revoked: false,
-            rtt: Rtt::default(),
-            requests_sent: 0,
-            responses_received: 0,
-            requests_received: 0,
-        };
-        self.next_pair = self.next_pair.wrapping_add(1);
-        let limit = self.config.max_pairs;
-        if let Some(evicted) = self.session.checklist.insert(pair, limit) {
-            self.session.checks.remove_pair(evicted);
-        }
-    }
-}
-
-/// Whether two addresses can be a pair: one family, one scope (RFC 8445 §6.1.2.2).
-fn go_together(local: SocketAddr, remote: SocketAddr) -> bool {
-    let (local, remote) = (local.ip(), remote.ip());
-    let link_local = is_link_local(local) == is_link_local(remote);
-    local.is_ipv4() == remote.is_ipv4()
-        && local.is_loopback() == remote.is_loopback()
-        // IPv4 hosts without a DHCP server talk to those that have one (RFC 3927 §2.6.2).
-        && (link_local || local.is_ipv4())
-}
-
-/// The address with the scope of our interface when it is link-local.
-fn scoped(address: SocketAddr, interface: u32) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) if is_link_local(address.ip()) => {
-            SocketAddrV6::new(*v6.ip(), v6.port(), 0, interface).into()
-        }
-        _ => address,
     }
 }

@@ -68,14 +68,14 @@ impl Agent {
             Ok(generation) => (generation, Answer::Success),
             Err(answer) => (current, answer),
         };
-        let to = Destination { socket, remote };
-        let id = message.transaction_id();
-        if !self.outbox.push(Outgoing::Response {
-            to,
-            id,
+        let outgoing = Outgoing::Response {
+            to: Destination { socket, remote },
+            id: message.transaction_id(),
             generation,
             answer,
-        }) {
+        };
+        let proved = !matches!(answer, Answer::Refused(code) if code != ErrorCode::ROLE_CONFLICT);
+        if !((proved || self.outbox.admits_strangers()) && self.outbox.push(outgoing)) {
             self.counters.responses_dropped += 1;
         }
         if !matches!(answer, Answer::Success) {

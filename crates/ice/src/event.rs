@@ -34,6 +34,8 @@ pub enum State {
     Disconnected,
     /// No pair works; only an ICE restart or a late check of the peer helps.
     Failed,
+    /// The owner has closed it.
+    Closed,
 }
 
 /// Why the path is in doubt.

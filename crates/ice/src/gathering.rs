@@ -131,6 +131,9 @@ impl Agent {
     /// `stun:` and UDP `turn:` URLs are asked for our reflexive address. A URL that cannot be used is
     /// told by [`Event::ServerFailed`].
     pub fn set_servers(&mut self, now: Instant, servers: &[IceServer]) {
+        if self.closed {
+            return;
+        }
         let mut kept = Vec::new();
         for url in servers.iter().flat_map(|server| &server.urls) {
             if kept.len() >= MAX_SERVERS || kept.iter().any(|other: &Server| other.url == *url) {

@@ -5,6 +5,25 @@
 //! [`esp_wire::Train`]s with its own packets. One agent carries one component: everything is bundled
 //! and RTCP is multiplexed.
 //!
+//! ```
+//! use esp_ice::{Agent, Config};
+//! use esp_wire::{Action, Input, Instant, Interface, Origin};
+//!
+//! let mut agent = Agent::new(Config::default(), Origin::seeded(7))?;
+//! let now = Instant::ZERO;
+//! agent.start(now);
+//! let address = "192.0.2.7".parse()?;
+//! let interface = Interface { name: "eth0".into(), index: 2, address };
+//! agent.handle_input(now, Input::Interfaces(&[interface]))?;
+//! let Some(Action::Bind { socket, local }) = agent.poll_action() else { unreachable!() };
+//! assert_eq!(local.to_string(), "192.0.2.7:0");
+//! let local = "192.0.2.7:49152".parse()?;
+//! agent.handle_input(now, Input::Bound { socket, local })?;
+//! let line = agent.candidate_lines().next().expect("a host candidate");
+//! assert!(line.starts_with("candidate:1 1 udp 2130706431 192.0.2.7 49152 typ host ufrag "));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Where to look:
 //!
 //! | mechanism | file |
@@ -12,7 +31,8 @@
 //! | the candidate line, priorities | `candidate.rs`, `priority.rs` |
 //! | sockets, host and server-reflexive candidates | `gathering.rs`, `interfaces.rs`, `local.rs` |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
-//! | pairs and their states | `pair.rs`, `checklist.rs` |
+//! | pairs and their states | `pairing.rs`, `pair.rs`, `checklist.rs` |
+//! | sorting what is received | `receive.rs` |
 //! | checks sent and received | `checks_out.rs`, `checks_in.rs`, `transaction.rs` |
 //! | pacing and retransmission times | `pacing.rs` |
 //! | which pair is used | `nomination.rs`, `path.rs` |
@@ -38,8 +58,10 @@ mod nomination;
 mod outbox;
 mod pacing;
 mod pair;
+mod pairing;
 mod path;
 mod priority;
+mod receive;
 mod remote;
 mod restart;
 mod session;

@@ -51,7 +51,7 @@ impl Agent {
     /// Takes a candidate whose address is a name.
     pub(crate) fn add_named_candidate(&mut self, now: Instant, candidate: Candidate, name: &str) {
         let name = match local_name(name) {
-            Some(name) if self.config.resolve_mdns => name,
+            Some(name) if self.config.resolve_mdns && !self.closed => name,
             _ => {
                 self.counters.ignored_candidates += 1;
                 return;

@@ -169,7 +169,15 @@ impl Agent {
     fn select(&mut self, now: Instant, id: PairId) {
         self.session.selected = Some(id);
         self.session.first_selected.get_or_insert(now);
-        self.session.checks.cancel_all_but(now, id);
+        let (checks, checklist) = (&mut self.session.checks, &self.session.checklist);
+        checks.cancel_unless(now, |pair| {
+            let by_peer = || {
+                checklist
+                    .find(pair)
+                    .is_some_and(|pair| pair.nominate_on_success)
+            };
+            pair == id || by_peer()
+        });
         self.session.checklist.conclude(id);
         self.gathering.set_concluded(true);
         if let Some(previous) = &mut self.previous {

@@ -51,6 +51,12 @@ impl Outbox {
         self.queue.len() >= LIMIT
     }
 
+    /// Whether an answer to someone who is not proved to be the peer may be queued; a flood of those
+    /// leaves room for what matters.
+    pub(crate) fn admits_strangers(&self) -> bool {
+        self.queue.len() < LIMIT / 4
+    }
+
     /// `false` when it is full and the packet is dropped.
     pub(crate) fn push(&mut self, outgoing: Outgoing) -> bool {
         if self.is_full() {

@@ -5,18 +5,24 @@
 //! 3. Both check anew. The old pair carries data, and its consent is kept with the old credentials,
 //!    until a pair of the new session is selected.
 
-use esp_wire::Instant;
+use esp_wire::{Action, Instant};
 
 use crate::agent::Agent;
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::event::{Event, GatheringState};
+use crate::event::{Event, GatheringState, State};
+use crate::gathering::Gathering;
+use crate::local::Locals;
+use crate::outbox::Outbox;
 use crate::session::{Previous, RemoteAuth, Session};
 
 impl Agent {
     /// Restarts ICE from our side: new credentials, for which candidates are told again. The caller
     /// offers them and gives the answer's to [`Agent::set_remote_credentials`].
     pub fn restart(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
         self.begin_session(now);
         self.run(now);
     }
@@ -35,6 +41,9 @@ impl Agent {
         credentials: Credentials,
     ) -> Result<(), Error> {
         credentials.check()?;
+        if self.closed {
+            return Ok(());
+        }
         match &self.session.remote {
             Some(known) if known.credentials == credentials => return Ok(()),
             Some(_) => {
@@ -67,12 +76,32 @@ impl Agent {
         Ok(())
     }
 
+    /// Closes all sockets and forgets the peer; nothing is sent or told any more.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.actions.clear();
+        self.events.clear();
+        let sockets = self.locals.bases.iter().map(|base| base.socket);
+        self.actions
+            .extend(sockets.map(|socket| Action::Close { socket }));
+        self.locals = Locals::default();
+        self.gathering = Gathering::default();
+        self.outbox = Outbox::new();
+        self.session = Session::new(self.session.generation.wrapping_add(1), &mut self.rng);
+        self.previous = None;
+        self.active = None;
+        self.lost = None;
+        self.deadline = None;
+        self.state = State::Closed;
+    }
+
     /// Puts the session aside and begins the next one with the sockets there are.
     fn begin_session(&mut self, now: Instant) {
         let generation = self.session.generation.wrapping_add(1);
         let mut next = Session::new(generation, &mut self.rng);
         // A path was told before; what follows is a change.
         next.path_told = self.session.path_told;
+        next.held = std::mem::take(&mut self.session.held);
         let mut old = std::mem::replace(&mut self.session, next);
         match &self.active {
             Some(active) if active.generation == old.generation => {

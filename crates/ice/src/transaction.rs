@@ -10,8 +10,9 @@ use crate::pair::PairId;
 
 /// Transmissions of one request (Rc of RFC 8489 §6.2.1).
 const TRANSMISSIONS: u32 = 7;
-/// The interval doubles up to this, so that a lossy path is tried often enough.
-const MAX_INTERVAL: Duration = Duration::from_secs(2);
+/// The interval doubles up to this, so that a lossy path is tried often enough; RFC 8489 §6.2.1
+/// has no such bound, and pacing takes its place.
+const MAX_INTERVAL: Duration = Duration::from_secs(1);
 /// Least wait for a response to the last transmission.
 const LAST_WAIT: Duration = Duration::from_secs(4);
 /// How long a cancelled request may still be answered (RFC 8445 §7.3.1.4).
@@ -126,9 +127,10 @@ impl Checks {
         }
     }
 
-    pub(crate) fn cancel_all_but(&mut self, now: Instant, pair: PairId) {
-        for check in self.list.iter_mut().filter(|check| check.pair != pair) {
-            if !check.cancelled {
+    /// Stops repeating the checks of all pairs but those that `keep` names.
+    pub(crate) fn cancel_unless(&mut self, now: Instant, keep: impl Fn(PairId) -> bool) {
+        for check in &mut self.list {
+            if !check.cancelled && !keep(check.pair) {
                 check.cancelled = true;
                 check.next = now + CANCELLED_WAIT;
             }
@@ -229,8 +231,8 @@ mod tests {
                 Due::Forgotten => unreachable!(),
             }
         };
-        assert_eq!(times, [0, 250, 750, 1_750, 3_750, 5_750, 7_750]);
-        assert_eq!(failed, (PairId(1), Instant::from_millis(11_750)));
+        assert_eq!(times, [0, 250, 750, 1_750, 2_750, 3_750, 4_750]);
+        assert_eq!(failed, (PairId(1), Instant::from_millis(8_750)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Roles, early checks, trickle, names, consent, restarts.
 
-use esp_ice::{Config, Event, State, WarningReason};
+use esp_ice::{Agent, Config, Event, State, WarningReason};
 use esp_netsim::Nat;
-use esp_wire::Role;
+use esp_wire::{Action, Input, Instant, Interface, Origin, Role};
 
 use crate::support::{Call, ms};
 
@@ -73,7 +73,8 @@ fn candidates_may_come_before_credentials_and_of_other_generations_are_ignored()
     call.exchange();
     call.connect(ms(2_000));
     let agent = &call.peer(call.a).agent;
-    assert_eq!(agent.counters().ignored_candidates, before + 4);
+    // The stale one is held for a description that may come.
+    assert_eq!(agent.counters().ignored_candidates, before + 3);
     assert_eq!(agent.remote_candidates().count(), 1);
     let malformed = call
         .net
@@ -280,4 +281,151 @@ fn nomination_waits_for_a_better_pair_but_not_for_long() {
         .filter(|pair| pair.nominated)
         .count();
     assert_eq!(nominated, 1);
+}
+
+#[test]
+fn restarts_may_follow_each_other_and_cross() {
+    let mut call = Call::new(70);
+    call.net.delay(ms(30));
+    call.exchange();
+    call.connect(ms(2_000));
+    let (a, b) = (call.a, call.b);
+    let restart = |call: &mut Call, host| {
+        let now = call.net.now();
+        let peer = call.net.endpoint_mut(host);
+        peer.agent.restart(now);
+        peer.drain(now);
+    };
+    restart(&mut call, a);
+    call.run_for(ms(10));
+    restart(&mut call, a);
+    call.run_for(ms(10));
+    restart(&mut call, b);
+    call.talk();
+    call.exchange();
+    call.connect(ms(2_000));
+    // The answer of the first restart is abandoned midway by a second one.
+    restart(&mut call, a);
+    call.describe(a, b);
+    call.run_for(ms(5));
+    restart(&mut call, a);
+    call.describe(a, b);
+    call.run_for(ms(200));
+    call.describe(b, a);
+    call.connect(ms(2_000));
+    call.run_for(ms(60_000));
+    for host in [a, b] {
+        assert_eq!(call.peer(host).agent.state(), State::Completed);
+    }
+}
+
+/// The addresses that an agent opens sockets on, among many of a host.
+fn binds(config: Config) -> Vec<String> {
+    let interface = |index, address: &str| Interface {
+        name: format!("eth{index}"),
+        index,
+        address: address.parse().unwrap(),
+    };
+    let all = [
+        interface(1, "127.0.0.1"),
+        interface(2, "10.0.0.1"),
+        interface(2, "169.254.1.1"),
+        interface(2, "fe80::2"),
+        interface(3, "169.254.1.3"),
+        interface(3, "fe80::3"),
+        interface(3, "2001:db8::3"),
+        interface(4, "fec0::1"),
+    ];
+    let mut agent = Agent::new(config, Origin::seeded(1)).unwrap();
+    let told = agent.handle_input(Instant::ZERO, Input::Interfaces(&all));
+    assert!(told.unwrap().is_none());
+    agent.start(Instant::ZERO);
+    let actions = std::iter::from_fn(|| agent.poll_action());
+    let mut list: Vec<_> = actions
+        .map(|action| match action {
+            Action::Bind { local, .. } => local.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    list.sort();
+    list
+}
+
+#[test]
+fn loopback_and_link_local_addresses_are_used_only_when_they_should() {
+    use esp_ice::LinkLocal;
+    let default = binds(Config::default());
+    assert_eq!(
+        default,
+        [
+            "10.0.0.1:0",
+            "169.254.1.3:0",
+            "[2001:db8::3]:0",
+            "[fe80::2%2]:0"
+        ]
+    );
+    let never = binds(Config::default().with_link_local(LinkLocal::Never));
+    assert_eq!(never, ["10.0.0.1:0", "[2001:db8::3]:0"]);
+    let always = Config::default()
+        .with_link_local(LinkLocal::Always)
+        .with_ipv6(false);
+    let always = binds(always.with_loopback(true));
+    assert_eq!(
+        always,
+        [
+            "10.0.0.1:0",
+            "127.0.0.1:0",
+            "169.254.1.1:0",
+            "169.254.1.3:0"
+        ]
+    );
+    let named = esp_ice::InterfaceFilter::Except(vec!["eth2".to_owned()]);
+    let filtered = binds(Config::default().with_interfaces(named).with_ipv4(false));
+    assert_eq!(filtered, ["[2001:db8::3]:0"]);
+    let relay = Config::default().with_policy(esp_wire::IcePolicy::Relay);
+    assert!(binds(relay).is_empty());
+}
+
+#[test]
+fn candidates_that_overtake_the_description_of_a_restart_are_kept() {
+    let mut call = Call::new(71);
+    call.net.delay(ms(20));
+    call.exchange();
+    call.connect(ms(2_000));
+    let now = call.net.now();
+    let peer = call.net.endpoint_mut(call.a);
+    peer.agent.restart(now);
+    peer.drain(now);
+    let b = call.b;
+    call.signal = [true, false];
+    call.run_for(ms(100));
+    let (a, before) = (call.a, call.peer(b).agent.remote_candidates().count());
+    assert_eq!(before, 1);
+    call.signal = [false, false];
+    call.describe(a, b);
+    assert_eq!(call.peer(b).agent.remote_candidates().count(), 1);
+    call.describe(b, a);
+    call.connect(ms(2_000));
+}
+
+#[test]
+fn a_closed_agent_closes_its_sockets_and_is_silent() {
+    use esp_netsim::Endpoint as _;
+    let mut call = Call::new(72);
+    call.net.delay(ms(20));
+    call.exchange();
+    call.connect(ms(2_000));
+    let now = call.net.now();
+    let peer = call.net.endpoint_mut(call.a);
+    peer.agent.close();
+    assert!(matches!(peer.poll_action(), Some(Action::Close { .. })));
+    peer.agent.restart(now);
+    peer.agent.start(now);
+    assert_eq!(peer.agent.poll_timeout(), None);
+    assert_eq!(peer.agent.state(), State::Closed);
+    assert!(peer.agent.path().is_none());
+    let told = peer.events.len();
+    call.run_for(ms(40_000));
+    assert_eq!(call.peer(call.a).events.len(), told);
+    assert_eq!(call.peer(call.b).agent.state(), State::Disconnected);
 }

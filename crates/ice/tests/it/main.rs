@@ -8,4 +8,5 @@ mod mobility;
 mod nats;
 mod properties;
 mod scripted;
+mod speed;
 mod support;

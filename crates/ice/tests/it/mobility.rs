@@ -1,6 +1,6 @@
 //! Interfaces that come and go, NATs that forget, destinations that cannot be reached.
 
-use esp_ice::{Event, State};
+use esp_ice::{Event, State, WarningReason};
 use esp_netsim::{Nat, SiteId};
 
 use crate::support::{Call, ms};
@@ -78,6 +78,21 @@ fn unreachable_destinations_end_sooner_but_are_not_believed_blindly() {
     call.talk();
     call.run_for(ms(10_000));
     assert_eq!(call.peer(call.a).agent.state(), State::Completed);
+    let warned = |event: &Event| matches!(event, Event::Disconnected(_));
+    assert_eq!(call.peer(call.a).count(warned), 0);
+    // A true one: the far end is gone.
+    let gone = call.net.now();
+    call.net.set_interfaces(call.b, &[]);
+    for _ in 0..40 {
+        call.net
+            .endpoint_mut(call.a)
+            .outgoing
+            .push_back(vec![0x80; 20]);
+        call.run_for(ms(100));
+    }
+    let warned = Event::Disconnected(WarningReason::Unreachable);
+    let at = call.peer(call.a).saw(|event| *event == warned).unwrap();
+    assert!(at - gone < ms(2_500), "{:?}", at - gone);
 }
 
 #[test]

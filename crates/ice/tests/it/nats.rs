@@ -203,3 +203,99 @@ fn server_reflexive_candidates_come_by_name_too_and_silent_servers_are_told() {
         1
     );
 }
+
+#[test]
+fn a_carrier_nat_above_two_homes_is_crossed_or_hairpinned() {
+    for hairpin in [false, true] {
+        let mut call = Call::new(60);
+        let nat = Nat::port_restricted();
+        let carrier = call
+            .net
+            .site(if hairpin { nat.with_hairpin() } else { nat });
+        let homes = [0, 1].map(|_| call.net.site_in(carrier, Nat::port_restricted()));
+        call.net
+            .join(call.a, homes[0])
+            .join(call.b, homes[1])
+            .delay(ms(10));
+        call.stun();
+        call.exchange();
+        if hairpin {
+            call.connect(ms(5_000));
+        } else {
+            call.run_for(ms(5_000));
+            assert!(call.peer(call.a).agent.path().is_none());
+        }
+    }
+}
+
+#[test]
+fn merged_trains_make_no_difference() {
+    let mut call = Call::new(61);
+    call.net.merge_arrivals(true);
+    call.net.behind(call.a, Nat::restricted()).delay(ms(10));
+    call.stun();
+    call.exchange();
+    call.connect(ms(3_000));
+    let (a, b) = (call.a, call.b);
+    for number in 0..50u8 {
+        call.net
+            .endpoint_mut(a)
+            .outgoing
+            .push_back(vec![0x80 | (number & 1), number]);
+    }
+    let before = call.peer(b).received.len();
+    call.run_until(ms(1_000), |net| {
+        net.endpoint(b).received.len() >= before + 50
+    });
+}
+
+#[test]
+fn a_short_nat_timeout_is_outlived_by_consent_alone() {
+    let mut call = Call::new(62);
+    for host in [call.a, call.b] {
+        call.net
+            .behind(host, Nat::port_restricted().with_timeout(ms(10_000)));
+    }
+    call.net.delay(ms(20));
+    call.stun();
+    call.exchange();
+    call.connect(ms(3_000));
+    call.run_for(ms(600_000));
+    let warned = |event: &Event| matches!(event, Event::Disconnected(_));
+    assert_eq!(call.peer(call.a).count(warned), 0);
+    call.talk();
+}
+
+#[test]
+fn an_offer_that_waits_long_keeps_its_bindings_alive() {
+    let mut call = Call::new(63);
+    for host in [call.a, call.b] {
+        call.net
+            .behind(host, Nat::port_restricted().with_timeout(ms(20_000)));
+    }
+    call.net.delay(ms(20));
+    call.stun();
+    call.run_for(ms(120_000));
+    assert_eq!(call.peer(call.a).agent.candidates().len(), 2);
+    call.exchange();
+    call.connect(ms(3_000));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_packets() {
+    let run = |seed| {
+        let mut call = Call::new(seed);
+        call.net
+            .behind(call.a, Nat::symmetric())
+            .delay(ms(20))
+            .loss(0.2);
+        call.stun();
+        call.exchange();
+        call.connect(ms(20_000));
+        call.run_for(ms(30_000));
+        let log: Vec<_> = call.net.log().copied().collect();
+        (log, call.peer(call.a).events.clone())
+    };
+    assert_eq!(run(64), run(64));
+    assert_ne!(run(64), run(65));
+}

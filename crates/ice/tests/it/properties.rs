@@ -269,6 +269,7 @@ enum Step {
     Candidate(Candidate),
     Ended,
     Restart,
+    Close(u8),
     Role(bool),
     Pacing(u16),
     Unreachable(u8, u8),
@@ -290,6 +291,7 @@ fn steps() -> impl Strategy<Value = Step> {
         candidates().prop_map(Step::Candidate),
         Just(Step::Ended),
         Just(Step::Restart),
+        any::<u8>().prop_map(Step::Close),
         any::<bool>().prop_map(Step::Role),
         any::<u16>().prop_map(Step::Pacing),
         (0..6u8, any::<u8>()).prop_map(|(socket, host)| Step::Unreachable(socket, host)),
@@ -331,6 +333,8 @@ impl Torture {
             }
             Step::Ended => agent.end_of_remote_candidates(now),
             Step::Restart => agent.restart(now),
+            Step::Close(0) => agent.close(),
+            Step::Close(_) => {}
             Step::Role(controls) => agent.set_role(if controls {
                 Role::Controlling
             } else {
