@@ -23,6 +23,7 @@ export class View {
     this.title = document.title;
     this.rows = new Map();
     this.noticeText = "";
+    this.lacking = "";
     this.microphoneState = null;
     byId("room-name").textContent = room.name.length > 24 ? `${room.name.slice(0, 6)}…` : room.name;
     this.press("start", () => room.start());
@@ -44,11 +45,13 @@ export class View {
     byId(id).addEventListener("click", act);
   }
 
+  /** What happened; without that, what this browser cannot do in the call. */
   notice(text) {
     this.noticeText = text;
+    const words = text || (this.room.inCall ? this.lacking : "");
     const element = byId("notice");
-    element.textContent = text;
-    show(element, Boolean(text));
+    element.textContent = words;
+    show(element, Boolean(words));
   }
 
   refresh() {
@@ -122,9 +125,9 @@ export class View {
       NotFoundError: "There is no microphone: you hear, but are not heard.",
       SecurityError: "Browsers give the microphone to secure pages only: you hear, but are not heard.",
     };
-    if (state !== "asking" && state !== "on") {
-      this.notice(words[state] ?? "The microphone cannot be used: you hear, but are not heard.");
-    }
+    const fine = state === "asking" || state === "on";
+    this.lacking = fine ? "" : (words[state] ?? "The microphone cannot be used: you hear, but are not heard.");
+    this.notice(this.noticeText);
     this.refresh();
   }
 
