@@ -1,1 +1,20 @@
-//! The Signaling trait and its clients.
+//! How two peers find each other: the [`Signaling`] trait and its clients.
+//!
+//! A signaling carries session descriptions, candidates, byes and messages of the application between
+//! two peers, and says which of them offers and which STUN and TURN servers there are. [`AppRtc`] talks
+//! to a room server of that protocol; [`pair`] joins two ends in one process. Anything else is an
+//! implementation of the trait.
+
+mod apprtc;
+mod error;
+mod http;
+mod pair;
+mod tls;
+mod traits;
+mod url;
+
+pub use apprtc::{AppRtc, AppRtcConfig, Retry};
+pub use error::Error;
+pub use pair::{Pair, pair};
+pub use tls::Trust;
+pub use traits::{IceCause, IceInfo, Signaling, SignalingEvents};

@@ -1,0 +1,153 @@
+//! Servers with certificates of their own, over HTTPS and WSS.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use esp_sdp::Fingerprint;
+use esp_signaling::{AppRtc, AppRtcConfig, IceCause, Retry, Signaling, Trust};
+use esp_wire::Role;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::fake::Fake;
+use crate::{Ear, Told, custom, recorder};
+
+/// TLS before a fake server: bytes are passed on both ways.
+fn tls_before(fake: &Fake) -> (SocketAddr, String, Vec<u8>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned()];
+    let cert = rcgen::CertificateParams::new(names)
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let (pem, der) = (cert.pem(), cert.der().to_vec());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from(der.clone())],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let (config, plain) = (Arc::new(config), fake.address);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let config = config.clone();
+            std::thread::spawn(move || relay(stream, config, plain));
+        }
+    });
+    (address, pem, der)
+}
+
+/// One thread serves a connection: short read timeouts let both directions have their turn.
+fn relay(stream: TcpStream, config: Arc<ServerConfig>, plain: SocketAddr) {
+    let turn = Some(Duration::from_millis(5));
+    let mut inner = TcpStream::connect(plain).unwrap();
+    stream.set_read_timeout(turn).unwrap();
+    inner.set_read_timeout(turn).unwrap();
+    let mut outer = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    let mut bytes = vec![0; 16_384];
+    let is_pending = |error: &std::io::Error| {
+        matches!(
+            error.kind(),
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+        )
+    };
+    loop {
+        match outer.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(read) => inner.write_all(&bytes[..read]).unwrap(),
+            Err(error) if is_pending(&error) => {}
+            Err(_) => return,
+        }
+        match inner.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(read) => {
+                if outer.write_all(&bytes[..read]).is_err() {
+                    return;
+                }
+            }
+            Err(error) if is_pending(&error) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn start(url: &str, trust: Trust) -> (AppRtc, Ear) {
+    let retry = Retry {
+        first: Duration::from_millis(1),
+        attempts: Some(1),
+        ..Retry::default()
+    };
+    let config = AppRtcConfig::new(url)
+        .unwrap()
+        .with_trust(trust)
+        .with_retry(retry);
+    let mut client = AppRtc::new(config);
+    let (events, ear) = recorder();
+    client.start(events).unwrap();
+    (client, ear)
+}
+
+fn works(url: &str, trust: Trust, fake: &Fake) {
+    fake.state().initiator = true;
+    fake.state().relative = true;
+    let (mut client, ear) = start(url, trust);
+    ear.expect(&[
+        Told::Ice(Role::Controlling, IceCause::Joined, 1),
+        Told::Connected,
+    ]);
+    client.send_msg(&custom("SECRET")).unwrap();
+    fake.wait_for("post c1");
+    fake.say("c1", r#"{"type":"customized","data":"HEARD"}"#);
+    ear.expect(&[Told::Msg(custom("HEARD"))]);
+    client.stop().unwrap();
+}
+
+fn print_of(der: &[u8]) -> Fingerprint {
+    use sha2::Digest;
+    Fingerprint {
+        algorithm: "sha-256".into(),
+        value: sha2::Sha256::digest(der).to_vec(),
+    }
+}
+
+#[test]
+fn a_pinned_certificate_is_believed_whatever_its_name() {
+    let fake = Fake::start();
+    let (address, _, der) = tls_before(&fake);
+    works(
+        &format!("https://{address}/r/demo"),
+        Trust::Pinned(print_of(&der)),
+        &fake,
+    );
+}
+
+#[test]
+fn another_certificate_than_the_pinned_one_is_not() {
+    let fake = Fake::start();
+    let (address, _, _) = tls_before(&fake);
+    let wrong = Trust::Pinned(print_of(b"another"));
+    let (_client, ear) = start(&format!("https://{address}/r/demo"), wrong);
+    let words = ear.words();
+    assert!(words.contains("another certificate"), "{words}");
+    assert!(fake.state().log.is_empty());
+}
+
+#[test]
+fn authorities_of_ones_own_and_the_public_ones() {
+    let fake = Fake::start();
+    let (address, pem, _) = tls_before(&fake);
+    let own = Trust::Authorities(pem);
+    let public = start(&format!("https://{address}/r/demo"), Trust::Public);
+    assert!(public.1.words().contains("cannot be reached"));
+    // The name must fit too: the certificate is that of localhost.
+    let (_client, ear) = start(&format!("https://{address}/r/demo"), own);
+    assert!(ear.words().contains("cannot be reached"));
+}
