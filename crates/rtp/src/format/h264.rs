@@ -1,9 +1,13 @@
 //! H.264 (RFC 6184): Annex B access units become single NAL units, STAP-A and FU-A, and back.
 
+mod sps;
+
 use std::ops::Range;
 
 use super::{Piece, Plan, Shape};
 use crate::Malformed;
+
+pub use sps::picture_size;
 
 /// NAL unit types (ITU-T H.264 table 7-1, RFC 6184 §5.4).
 mod unit_type {

@@ -38,6 +38,8 @@ pub(crate) struct Assembler {
     rotation: u16,
     content: Option<(Codec, u8)>,
     parameters_known: bool,
+    /// Parameter sets of SDP, in Annex B.
+    parameter_sets: Vec<u8>,
     most: usize,
 }
 
@@ -48,6 +50,12 @@ impl Assembler {
             most,
             ..Assembler::default()
         }
+    }
+
+    /// Gives the parameter sets that go before keyframes without any.
+    pub(crate) fn set_parameter_sets(&mut self, annex_b: &[u8]) {
+        self.parameter_sets.clear();
+        self.parameter_sets.extend_from_slice(annex_b);
     }
 
     /// Takes the next packet in order; `gap` when packets right before it were given up.
@@ -111,6 +119,11 @@ impl Assembler {
         }
         let contents = self.assembly.contents;
         self.parameters_known |= contents.sps && contents.pps;
+        if contents.idr && !contents.sps && !self.parameter_sets.is_empty() {
+            let sets = self.parameter_sets.iter().copied();
+            self.frame.splice(0..0, sets);
+            self.parameters_known = true;
+        }
         let finished = Finished {
             timestamp: self.timestamp,
             payload_type,

@@ -106,6 +106,11 @@ impl Receiver {
         };
     }
 
+    /// Gives the parameter sets that SDP carried.
+    pub(crate) fn set_parameter_sets(&mut self, annex_b: &[u8]) {
+        self.assembler.set_parameter_sets(annex_b);
+    }
+
     /// Takes a packet, from the stream itself or out of its RTX stream.
     pub(crate) fn on_packet(
         &mut self,

@@ -90,6 +90,11 @@ impl NackList {
         self.due = false;
     }
 
+    /// Tells the round-trip time that reports gave, until an answer was seen here.
+    pub(crate) fn hint(&mut self, rtt: Duration) {
+        self.rtt.get_or_insert(rtt);
+    }
+
     /// Time from a request to its answer, if it was ever seen.
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt

@@ -29,8 +29,8 @@ impl Sender {
                 self.stats.not_resent += 1;
                 continue;
             };
-            let recent = slot.sent_at.is_some_and(|at| now - at < spacing);
-            if !slot.queued && !(recent && slot.resends > 0) {
+            let under_way = slot.resends > 0 && slot.sent_at.is_some_and(|at| now - at < spacing);
+            if !slot.queued && !under_way {
                 slot.queued = true;
                 self.resend.push_back(number);
             }

@@ -82,7 +82,13 @@ impl Session {
         let ntp = self.ntp_at(now);
         for block in blocks.iter() {
             if let Some(index) = self.sender_of(block.ssrc) {
-                self.tracks[index].sender.on_report(ntp, &block);
+                let sender = &mut self.tracks[index].sender;
+                sender.on_report(ntp, &block);
+                if let Some(rtt) = sender.stats.rtt {
+                    for receiver in &mut self.receivers {
+                        receiver.nacks.hint(rtt);
+                    }
+                }
             }
         }
     }

@@ -42,48 +42,62 @@ impl Session {
             audio_level: values.audio_level.map(|(_, level)| level),
             payload: packet.payload,
         };
+        let sequence = header.sequence;
         match self.tracks[index].payload(header.payload_type) {
             Some(Payload::Media(map)) => {
                 let Some(receiver) = self.receiver(now, header.ssrc, index) else {
                     return;
                 };
-                let receiver = &mut self.receivers[receiver];
                 if !packet.payload.is_empty() {
                     incoming.content = Some((map.codec, map.pt));
-                    receiver.configure(&map);
+                    self.receivers[receiver].configure(&map);
                 }
-                let mut out = frames_of!(self);
-                receiver.on_packet(now, header.sequence, &incoming, false, &mut out);
+                self.hand_to(now, receiver, sequence, &incoming, false);
             }
             Some(Payload::Rtx(map)) => {
-                // RFC 4588 §4: the original sequence number, then the original payload. What is
-                // shorter only probes the path.
-                let Some((original, payload)) = packet.payload.split_first_chunk() else {
-                    return;
-                };
-                let Some(receiver) = self.rtx_receiver(index, header.ssrc) else {
-                    self.dropped.stray_rtx += 1;
-                    return;
-                };
-                if payload.is_empty() {
-                    return;
-                }
-                incoming.payload = payload;
                 incoming.content = Some((map.codec, map.pt));
-                let sequence = u16::from_be_bytes(*original);
-                let mut out = frames_of!(self);
-                self.receivers[receiver].on_packet(now, sequence, &incoming, true, &mut out);
+                self.on_rtx(now, index, header.ssrc, incoming);
             }
             // A payload type that nobody asked for takes a number in a stream that is known.
             None => match self.find_receiver(header.ssrc) {
-                Some(receiver) => {
-                    let mut out = frames_of!(self);
-                    let receiver = &mut self.receivers[receiver];
-                    receiver.on_packet(now, header.sequence, &incoming, false, &mut out);
-                }
+                Some(receiver) => self.hand_to(now, receiver, sequence, &incoming, false),
                 None => self.dropped.unrouted += 1,
             },
         }
+    }
+
+    /// RFC 4588 §4: the payload is the original sequence number, then the original payload.
+    fn on_rtx(&mut self, now: Instant, track: usize, ssrc: u32, mut incoming: Incoming<'_>) {
+        // What is shorter only probes the path.
+        let Some((original, payload)) = incoming.payload.split_first_chunk() else {
+            return;
+        };
+        let Some(receiver) = self.rtx_receiver(track, ssrc) else {
+            self.dropped.stray_rtx += 1;
+            return;
+        };
+        if !payload.is_empty() {
+            incoming.payload = payload;
+            self.hand_to(
+                now,
+                receiver,
+                u16::from_be_bytes(*original),
+                &incoming,
+                true,
+            );
+        }
+    }
+
+    fn hand_to(
+        &mut self,
+        now: Instant,
+        receiver: usize,
+        sequence: u16,
+        incoming: &Incoming<'_>,
+        repaired: bool,
+    ) {
+        let mut out = frames_of!(self);
+        self.receivers[receiver].on_packet(now, sequence, incoming, repaired, &mut out);
     }
 
     pub(super) fn find_receiver(&self, ssrc: u32) -> Option<usize> {
@@ -114,7 +128,8 @@ impl Session {
             return None;
         }
         let kind = self.tracks[track].kind;
-        let receiver = Receiver::new(now, ssrc, id, kind, &self.config);
+        let mut receiver = Receiver::new(now, ssrc, id, kind, &self.config);
+        receiver.set_parameter_sets(&self.tracks[track].parameter_sets);
         self.receivers.push(receiver);
         self.outgoing.on_activity(now, self.config.report_interval);
         Some(self.receivers.len() - 1)

@@ -29,6 +29,7 @@ use crate::congestion::arrivals::Arrivals;
 use crate::congestion::sent::SentPackets;
 use crate::extension::{Extension, ExtensionMap};
 use crate::format::Plan;
+use crate::format::h264::Contents;
 use crate::pacing::Pacer;
 use crate::receive::Receiver;
 use crate::route::Router;
@@ -41,6 +42,8 @@ use track::Track;
 
 /// The largest RTP packet before SRTP.
 const MAX_PACKET: usize = 1_500;
+/// The longest parameter sets that SDP may give.
+const MAX_PARAMETER_SETS: usize = 4_096;
 /// The packet size until `set_path` tells: fits every path with IPv6, SRTP and TURN.
 const DEFAULT_PACKET: usize = 1_100;
 
@@ -314,6 +317,28 @@ impl Session {
             Side::Sender => self.send_hook = transformer,
             Side::Receiver => self.receive_hook = transformer,
         }
+    }
+
+    /// Gives the parameter sets that SDP carries for received video (RFC 6184 §8.1,
+    /// `sprop-parameter-sets`) as Annex B; they go before keyframes that come without any.
+    ///
+    /// What is no SPS with PPS, or longer than 4,096 bytes, is ignored.
+    pub fn set_parameter_sets(&mut self, track: TrackId, annex_b: &[u8]) -> Result<(), Error> {
+        let id = track;
+        let track = self
+            .tracks
+            .get_mut(usize::from(track.0))
+            .ok_or(Misuse::UnknownTrack)?;
+        let contents = Contents::of(annex_b);
+        if contents.sps && contents.pps && annex_b.len() <= MAX_PARAMETER_SETS {
+            track.parameter_sets = annex_b.to_vec();
+            for receiver in &mut self.receivers {
+                if receiver.track == id {
+                    receiver.set_parameter_sets(annex_b);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Tells the pacer the sum of all encoders' bitrates, in bits a second.

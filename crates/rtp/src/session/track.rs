@@ -30,6 +30,7 @@ pub(super) struct Track {
     pub(super) reduced_size: bool,
     pub(super) keyframe_event: Option<Instant>,
     pub(super) fir_number: Option<u8>,
+    pub(super) parameter_sets: Vec<u8>,
 }
 
 impl Track {
@@ -71,6 +72,7 @@ impl Track {
             reduced_size: false,
             keyframe_event: None,
             fir_number: None,
+            parameter_sets: Vec::new(),
         }
     }
 
