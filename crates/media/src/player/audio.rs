@@ -36,7 +36,7 @@ pub(super) struct AudioWorker {
 
 /// Sound of one format.
 struct Stream {
-    codec: Codec,
+    info: AudioInfo,
     decoder: Box<dyn AudioDecoder>,
     format: AudioFormat,
     /// When the next packet should begin.
@@ -81,6 +81,13 @@ impl AudioWorker {
     }
 
     fn on_info(&mut self, info: AudioInfo) {
+        if self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| stream.info == info)
+        {
+            return;
+        }
         let decoder = match audio_decoder(info) {
             Ok(decoder) => decoder,
             Err(error) => {
@@ -91,7 +98,7 @@ impl AudioWorker {
         };
         let format = decoder.format();
         self.stream = Some(Stream {
-            codec: info.codec,
+            info,
             decoder,
             format,
             expected: None,
@@ -208,7 +215,7 @@ impl AudioWorker {
     }
 
     fn record_packet(&mut self, stream: &Stream, frame: Frame<'_>) {
-        if stream.codec != Codec::Opus {
+        if stream.info.codec != Codec::Opus {
             return;
         }
         let written = match &self.mp4 {

@@ -58,8 +58,11 @@ impl VideoWorker {
         }
     }
 
+    /// The decoder serves all formats of its codec; said again, nothing begins anew.
     fn on_info(&mut self) {
-        self.whole = false;
+        if self.decoder.is_some() {
+            return;
+        }
         self.decoder = self.max_pixels.and_then(|pixels| {
             let made = H264Decoder::new();
             made.inspect_err(|error| tracing::error!(%error, "no decoder for pictures"))
@@ -97,10 +100,8 @@ impl VideoWorker {
         }
         match decoder.decode(frame.data, &mut self.picture) {
             Ok(true) => {}
-            Ok(false) => {
-                count(&self.counters.video_dropped);
-                return;
-            }
+            // Profiles that may reorder pictures come out one later.
+            Ok(false) => return,
             Err(error) => {
                 tracing::debug!(%error, "a picture was dropped");
                 count(&self.counters.video_dropped);

@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use super::video_file::{MAX_UNITS, Sets, Unit, check_slice};
+use super::sets::{Sets, check_slice};
+use super::units::{MAX_UNITS, Unit};
 use crate::Error;
 use crate::h264::{SliceHead, kind};
 

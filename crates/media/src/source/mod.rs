@@ -3,9 +3,12 @@
 mod byte_stream;
 mod melody;
 mod pattern;
+mod sets;
+mod units;
 mod video_file;
 mod wav;
 
+use std::io::{Read, Seek};
 use std::time::Duration;
 
 use crate::Error;
@@ -15,6 +18,11 @@ pub use melody::{Melody, Tone};
 pub use pattern::TestPicture;
 pub use video_file::VideoFile;
 pub use wav::WavFile;
+
+/// What a file is read through.
+trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
 
 /// A source of pictures that come encoded: a file, later a camera with an encoder of its own.
 pub trait EncodedVideoSource: Send {

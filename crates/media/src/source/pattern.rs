@@ -94,7 +94,8 @@ impl VideoSource for TestPicture {
         // The clock is twelve letters wide; it takes two thirds of the width.
         let scale = (width * 2 / 3 / (12 * font::ADVANCE)).max(1);
         let left = ((width - 12 * font::ADVANCE * scale) / 2) & !1;
-        let top = (height / 4) & !1;
+        // Two lines in the middle of the dark field.
+        let top = (height * 2 / 5).saturating_sub((font::HEIGHT + 1) * scale) & !1;
         let clock = self.clock(pts);
         font::draw(picture, left, top, scale, &clock, WHITE);
         let number = format!("FRAME {:06}", self.number % 1_000_000);

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavReader, WavSpec};
 
+use super::ReadSeek;
 use crate::raw::{AudioSource, Content};
 use crate::resample::Resampler;
 use crate::{AudioFormat, Error};
@@ -17,8 +18,8 @@ const CHUNK: usize = 1_920;
 /// Plays a WAV file (8, 16, 24 or 32 bit integers or 32 bit floats; mono or stereo; any rate) for
 /// ever, at 48 kHz.
 pub struct WavFile {
-    path: PathBuf,
-    reader: WavReader<BufReader<File>>,
+    path: Option<PathBuf>,
+    reader: WavReader<Box<dyn ReadSeek>>,
     spec: WavSpec,
     resampler: Resampler,
     ready: VecDeque<i16>,
@@ -35,12 +36,16 @@ impl WavFile {
     /// that is not played.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        WavFile::load(path).map_err(|error| error.in_file(path))
+        let open = || WavFile::from_reader(BufReader::new(File::open(path)?));
+        let mut wav = open().map_err(|error| error.in_file(path))?;
+        wav.path = Some(path.to_owned());
+        Ok(wav)
     }
 
-    fn load(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path)?;
-        let reader = WavReader::new(BufReader::new(file)).map_err(from_hound)?;
+    /// The same from anything that can be read and sought in.
+    pub fn from_reader(reader: impl Read + Seek + Send + 'static) -> Result<Self, Error> {
+        let bytes: Box<dyn ReadSeek> = Box::new(reader);
+        let reader = WavReader::new(bytes).map_err(from_hound)?;
         let spec = reader.spec();
         let known = match spec.sample_format {
             SampleFormat::Int => matches!(spec.bits_per_sample, 8 | 16 | 24 | 32),
@@ -65,7 +70,7 @@ impl WavFile {
                 ))
             })?;
         let mut wav = WavFile {
-            path: path.to_owned(),
+            path: None,
             reader,
             spec,
             resampler,
@@ -165,7 +170,10 @@ impl AudioSource for WavFile {
 
     fn read(&mut self, block: &mut [i16]) -> Result<(), Error> {
         while self.ready.len() < block.len() {
-            self.refill().map_err(|error| error.in_file(&self.path))?;
+            self.refill().map_err(|error| match &self.path {
+                Some(path) => error.in_file(path),
+                None => error,
+            })?;
         }
         let count = block.len();
         for (to, from) in block.iter_mut().zip(self.ready.drain(..count)) {

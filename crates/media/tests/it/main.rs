@@ -1,5 +1,7 @@
 //! Tests of the room as its users see it: codecs, files, the generator, the player.
 
+#![allow(clippy::unwrap_used)]
+
 mod codecs;
 mod generator;
 mod hostile;
