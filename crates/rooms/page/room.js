@@ -254,7 +254,8 @@ export class Room {
   onChannel(channel) {
     const { label } = channel;
     const opened = () => {
-      if (label === "file") this.files.use(channel, this.call?.pc.sctp?.maxMessageSize);
+      const chosen = this.call?.channels.get(label) === channel;
+      if (label === "file" && chosen) this.files.use(channel, this.call.pc.sctp?.maxMessageSize);
       this.view.refresh();
     };
     if (channel.readyState === "open") opened();

@@ -34,7 +34,7 @@ pub enum Event {
         /// How.
         how: Left,
     },
-    /// A request was refused.
+    /// A request was refused. There are as many of these as somebody likes to cause.
     Refused {
         /// Who asked.
         remote: IpAddr,

@@ -106,12 +106,10 @@ fn sites(listener: &Listener, port: u16) -> Result<Sites, Error> {
             .map(|name| Site::new(secure, name, port)),
     );
     let ip = listener.address.ip();
-    if ip.is_loopback() {
-        known.push(Site::new(secure, "localhost", port));
-    }
-    if !ip.is_unspecified() {
+    if !ip.is_unspecified() && !ip.is_loopback() {
         known.push(Site::of_address(secure, ip, port));
-    } else if known.is_empty() {
+    }
+    if ip.is_unspecified() || ip.is_loopback() {
         known.push(Site::new(secure, "localhost", port));
     }
     Ok(Sites {

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::Error;
+
 /// The name of a room: 1 to 128 of `A-Z a-z 0-9 _ -`.
 ///
 /// Who knows the name may join, so a long name is a secret: `Debug` and `Display` shorten names of more
@@ -12,10 +14,31 @@ use std::str::FromStr;
 pub struct RoomName(String);
 
 impl RoomName {
+    /// A name of 22 characters that nobody guesses: 132 random bits of the system.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the system gives no randomness.
+    pub fn random() -> Result<Self, Error> {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+        let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte & 63)]);
+        Ok(RoomName(random::<22>()?.iter().map(letter).collect()))
+    }
+
     /// The whole name; keep it out of logs.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Random bytes of the system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| Error::System(std::io::Error::other("there is no randomness")))?;
+    Ok(bytes)
 }
 
 /// A text is not the name of a room.
@@ -78,6 +101,14 @@ mod tests {
         for name in ["", "a b", "../x", "é", "a/b", "a\0", &"n".repeat(129)] {
             assert!(name.parse::<RoomName>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_random_name_is_a_name() {
+        let (one, other) = (RoomName::random().unwrap(), RoomName::random().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.as_str().parse(), Ok(one.clone()));
+        assert_eq!(one.as_str().len(), 22);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::event::Counters;
 use crate::listen::{self, Bound};
+use crate::names::random;
 use crate::rate::{Doors, Rates};
 use crate::rooms::{Fault, Rooms};
 use crate::routes::router;
@@ -219,17 +220,12 @@ impl From<IceServer> for IceEntry {
 impl Shared {
     fn new(config: Config, stopping: watch::Receiver<bool>) -> Result<Self, Error> {
         let limits = config.limits;
-        let mut seed = [0; 32];
-        rustls::crypto::aws_lc_rs::default_provider()
-            .secure_random
-            .fill(&mut seed)
-            .map_err(|_| Error::System(std::io::Error::other("no randomness")))?;
         Ok(Shared {
             ice_servers: config.ice_servers.into_iter().map(IceEntry::from).collect(),
             rates: Rates::new(limits.rate, limits.burst),
             doors: Doors::new(limits.connections, limits.connections_per_address),
             counters: Counters::default(),
-            rooms: Mutex::new(Rooms::new(limits.clone(), Rng::new(seed))),
+            rooms: Mutex::new(Rooms::new(limits.clone(), Rng::new(random()?))),
             on_event: config.on_event,
             stopping,
             limits,
