@@ -60,10 +60,11 @@ impl<E: Engine> Lane<E> {
         }
         let mut state = lock(&self.state);
         lock(&self.subscribers).push(subscriber);
-        *state = match std::mem::replace(&mut *state, State::Lost) {
-            State::Idle(engine) => self.spawn(engine)?,
-            other => other,
-        };
+        match std::mem::replace(&mut *state, State::Lost) {
+            State::Idle(engine) => *state = self.spawn(engine)?,
+            State::Lost => return Err(Error::misuse("the source's thread has panicked")),
+            running => *state = running,
+        }
         Ok(())
     }
 
@@ -110,6 +111,14 @@ impl<E: Engine> Lane<E> {
             && let Ok(engine) = handle.join()
         {
             *state = State::Idle(engine);
+        }
+    }
+}
+
+impl<E: Engine> Drop for Lane<E> {
+    fn drop(&mut self) {
+        if let State::Running(pacer, _) = &*lock(&self.state) {
+            pacer.stop();
         }
     }
 }

@@ -73,6 +73,51 @@ fn a_lost_packet_is_made_up() {
 }
 
 #[test]
+fn the_packet_after_a_loss_brings_it_back() {
+    // Like speech: a low tone that swells and fades, at a rate at which copies are sent.
+    let settings = AudioSettings {
+        info: opus(1),
+        bitrate: 24_000,
+    };
+    let mut encoder = audio_encoder(settings, Content::Voice).unwrap();
+    let pcm: Vec<i16> = sine(48_000, 180.0, 48_000)
+        .iter()
+        .enumerate()
+        .map(|(n, sample)| (f64::from(*sample) * (n as f64 / 3_000.0).sin().abs()) as i16)
+        .collect();
+    let mut packets = Vec::new();
+    for block in pcm.chunks(960) {
+        let mut packet = Vec::new();
+        encoder.encode(block, &mut packet).unwrap();
+        packets.push(packet);
+    }
+    // How far a made-up packet is from the one that was lost, with and without the next one.
+    let distance = |helped: bool| -> f64 {
+        let mut sum = 0.0;
+        for lost in 10..40 {
+            let mut decoder = audio_decoder(opus(1)).unwrap();
+            let (mut made, mut whole) = (Vec::new(), Vec::new());
+            for packet in &packets[..lost] {
+                decoder.decode(packet, &mut made).unwrap();
+            }
+            let next = helped.then_some(&packets[lost + 1][..]);
+            decoder.conceal(960, next, &mut made).unwrap();
+            let mut decoder = audio_decoder(opus(1)).unwrap();
+            for packet in &packets[..=lost] {
+                decoder.decode(packet, &mut whole).unwrap();
+            }
+            let pairs = made.iter().zip(&whole);
+            sum += pairs
+                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                .sum::<f64>();
+        }
+        sum
+    };
+    let (helped, alone) = (distance(true), distance(false));
+    assert!(helped < alone / 2.0, "{helped} {alone}");
+}
+
+#[test]
 fn sound_in_wrong_portions_is_refused() {
     for info in [opus(1), g711(Codec::Pcmu)] {
         let mut encoder = audio_encoder(AudioSettings::new(info), Content::Voice).unwrap();

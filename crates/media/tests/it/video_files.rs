@@ -102,6 +102,16 @@ fn what_cannot_be_sent_is_said_in_a_line() {
     refused(&dir.write("zeros.h264", &[0; 100]), "no IDR");
     let frames = clip(SMALL, 3, &[]);
     refused(&dir.write("deltas.h264", &frames[1..].concat()), "no IDR");
+    let mut odd = frames.concat();
+    let place = odd
+        .windows(2)
+        .position(|pair| pair == [0x67, 0x42])
+        .unwrap();
+    odd[place + 1] = 144;
+    refused(
+        &dir.write("odd.h264", &odd),
+        "no browser plays its profile (90c01f)",
+    );
     let bare: Vec<u8> = NalUnits::new(&frames[0])
         .filter(|nal| nal[0] & 0x1f == 5)
         .flat_map(|nal| [&[0, 0, 1], nal].concat())
