@@ -208,8 +208,7 @@ impl Config {
                 "receive_buffer",
             ),
             (
-                !whole
-                    || (1..=self.receive_buffer).contains(&self.max_message_size),
+                !whole || (1..=self.receive_buffer).contains(&self.max_message_size),
                 "max_message_size",
             ),
             (

@@ -43,6 +43,8 @@ pub enum Misuse {
     NameTooLong,
     /// A message in parts is open on the channel and the call does not continue it.
     MessageOpen,
+    /// The last part of a message is empty.
+    EmptyPart,
     /// Called after the handshake had begun.
     TooLate,
 }
@@ -102,6 +104,7 @@ impl fmt::Display for Misuse {
             Misuse::TooManyChannels => "too many channels",
             Misuse::NameTooLong => "label or protocol is longer than 65,535 bytes",
             Misuse::MessageOpen => "another message in parts is open on the channel",
+            Misuse::EmptyPart => "the last part of a message is empty",
             Misuse::TooLate => "the handshake has begun",
         })
     }

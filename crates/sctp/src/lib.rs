@@ -5,10 +5,21 @@
 //! trains of packets, events and deadlines come out.
 
 mod association;
+mod channel;
+mod chunk;
 mod config;
 pub mod congestion;
+mod cookie;
 mod error;
 mod event;
+mod incoming;
+mod outgoing;
+mod packet;
+mod pool;
+mod ranges;
+mod rto;
+mod serial;
+mod slab;
 mod stats;
 mod timers;
 

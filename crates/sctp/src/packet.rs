@@ -24,7 +24,10 @@ pub(crate) enum Checksum {
 
 impl Header {
     /// Splits a packet into its header and its chunks.
-    pub(crate) fn parse(packet: &mut [u8], zero_allowed: bool) -> Result<(Header, &[u8]), Malformed> {
+    pub(crate) fn parse(
+        packet: &mut [u8],
+        zero_allowed: bool,
+    ) -> Result<(Header, &[u8]), Malformed> {
         // RFC 9260 §3: a packet is the header and chunks, in units of four bytes.
         if packet.len() < HEADER + 4 || !packet.len().is_multiple_of(4) {
             return Err(Malformed::Short);

@@ -11,7 +11,6 @@ pub(crate) struct Rto {
     smoothed: Option<Duration>,
     variance: Duration,
     least: Duration,
-    latest: Duration,
     backoff: u32,
 }
 
@@ -27,14 +26,12 @@ impl Rto {
             smoothed: None,
             variance: Duration::ZERO,
             least: Duration::MAX,
-            latest: Duration::ZERO,
             backoff: 0,
         }
     }
 
     /// RFC 9260 §6.3.1 C2, C3; the backoff ends with the first sample.
     pub(crate) fn sample(&mut self, rtt: Duration) {
-        self.latest = rtt;
         self.least = self.least.min(rtt);
         self.backoff = 0;
         match self.smoothed {
@@ -80,11 +77,6 @@ impl Rto {
             Some(_) => self.least,
             None => Duration::ZERO,
         }
-    }
-
-    /// The last sample.
-    pub(crate) fn latest(&self) -> Duration {
-        self.latest
     }
 }
 

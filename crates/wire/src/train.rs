@@ -136,6 +136,18 @@ impl Train {
         len
     }
 
+    /// Makes the size of the only datagram the size of all, so that a train of smaller equal
+    /// datagrams can go on; does nothing to a train of another length.
+    pub fn settle(&mut self) {
+        if self.count == 1 && self.last < self.size {
+            let saved = self.size - self.last;
+            self.size = self.last;
+            self.stride -= saved;
+            self.limit = (self.buffer.len().min(Self::MAX_BYTES).max(self.stride) / self.stride)
+                .min(Self::MAX_SEGMENTS);
+        }
+    }
+
     /// Copies one payload in; `false` when there is no room for it.
     pub fn push(&mut self, payload: &[u8]) -> bool {
         if self.vacancy() == 0 || payload.len() > self.size || payload.is_empty() {
@@ -326,6 +338,19 @@ mod tests {
         let train = train_of(&[b"aaaa", b"bb"], Room::default(), 4);
         assert_eq!(train.vacancy(), 0);
         assert_eq!(train.segments().collect::<Vec<_>>(), [&b"aaaa"[..], b"bb"]);
+    }
+
+    #[test]
+    fn a_settled_train_goes_on_with_its_first_size() {
+        let mut train = train_of(&[b"aaa"], Room { head: 1, tail: 1 }, 4);
+        train.settle();
+        assert!(train.push(b"bbb"));
+        assert!(train.push(b"c"));
+        assert_eq!(train.vacancy(), 0);
+        assert_eq!(
+            train.segments().collect::<Vec<_>>(),
+            [&b"aaa"[..], b"bbb", b"c"]
+        );
     }
 
     #[test]

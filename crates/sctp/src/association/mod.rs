@@ -1,156 +1,240 @@
 //! One SCTP association with its data channels.
+//!
+//! 1. [`handshake`]: INIT, INIT ACK, COOKIE ECHO, COOKIE ACK, from both sides at once in WebRTC.
+//! 2. [`channels`]: DATA_CHANNEL_OPEN and ACK on a stream, then messages both ways.
+//! 3. [`input`] takes packets apart, [`output`] lays trains out, [`timeout`] runs the timers.
+//! 4. [`reset`]: RE-CONFIG closes streams, one direction each.
+//! 5. [`shutdown`]: SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE, or ABORT.
 
-use esp_wire::{DataKind, Deadline, Instant, Origin, Room, Train};
+mod channels;
+mod commands;
+mod delivery;
+mod handshake;
+mod input;
+mod output;
+mod reset;
+mod shutdown;
+mod timeout;
 
-use crate::{ChannelConfig, ChannelHandle, Config, Error, Event, Misuse, Stats, Why};
+use std::collections::VecDeque;
+
+use esp_wire::{Deadline, Instant, Origin, Rng, Room};
+
+use crate::{
+    CloseReason, Config, Delivery, Misuse, Stats, Why,
+    channel::Channels,
+    cookie::{Jar, PeerInit},
+    incoming::Incoming,
+    outgoing::Outgoing,
+    packet::Address,
+    timers::Timers,
+};
+use delivery::Delivering;
+use handshake::Handshake;
+use output::Control;
+use reset::Reconfig;
+use timeout::Liveness;
 
 /// One SCTP association with its data channels.
+///
+/// Commands (`connect`, `open_channel`, `send`, ...) mutate, [`Association::handle_input`] and
+/// [`Association::handle_timeout`] feed, the `poll_` methods drain; in any order. After every call
+/// that mutates or feeds, `poll_transmit` until it is false and `poll_timeout` are due.
 #[derive(Debug)]
 pub struct Association {
     config: Config,
-    origin: Origin,
-    path: (Room, usize),
-    client: bool,
+    rng: Rng,
+    jar: Jar,
+    room: Room,
+    packet_size: usize,
+    /// The DTLS role, once it is known.
+    client: Option<bool>,
+    /// The largest message that the peer takes.
+    remote_max: u64,
+    phase: Phase,
+    handshake: Handshake,
+    local_tag: u32,
+    peer: PeerInit,
+    /// Packets leave without a checksum.
+    zero_checksum: bool,
+    out: Outgoing,
+    inc: Incoming,
+    channels: Channels,
+    /// Channels that have a handle, as opposed to streams that nobody announced.
+    reconfig: Reconfig,
+    control: Control,
+    timers: Timers,
+    liveness: Liveness,
+    delivering: Delivering,
+    reason: CloseReason,
     stats: Stats,
 }
+
+/// The states of RFC 9260 §4, with one for the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    CookieWait,
+    CookieEchoed,
+    Established,
+    ShutdownPending,
+    ShutdownSent,
+    ShutdownReceived,
+    ShutdownAckSent,
+    Ended,
+}
+
+impl Phase {
+    /// Data may leave.
+    fn sends_data(self) -> bool {
+        matches!(
+            self,
+            Phase::Established | Phase::ShutdownPending | Phase::ShutdownReceived
+        )
+    }
+
+    /// There is an association.
+    fn is_connected(self) -> bool {
+        !matches!(
+            self,
+            Phase::Closed | Phase::CookieWait | Phase::CookieEchoed | Phase::Ended
+        )
+    }
+
+    /// The shutdown has begun.
+    fn is_closing(self) -> bool {
+        self.is_connected() && self != Phase::Established
+    }
+}
+
+/// The least packet size that the layout of chunks counts on.
+const LEAST_PACKET: usize = 512;
+/// 1,200 bytes for a datagram, less what DTLS 1.2 with an explicit nonce takes.
+const DEFAULT_PACKET: usize = 1_160;
 
 impl Association {
     /// An association that has sent nothing yet; it answers a peer that begins.
     pub fn new(config: Config, origin: Origin) -> Result<Self, Misuse> {
         config.check()?;
+        let mut rng = Rng::new(origin.seed).fork("sctp");
+        let jar = Jar::new(&mut rng, config.cookie_lifetime);
         Ok(Association {
-            config,
-            origin,
-            path: (Room::default(), 1_200),
-            client: false,
+            jar,
+            room: Room::default(),
+            packet_size: DEFAULT_PACKET,
+            client: None,
+            // RFC 8841 §6.1: without the attribute 64 KiB.
+            remote_max: 65_536,
+            phase: Phase::Closed,
+            handshake: Handshake::new(&mut rng),
+            local_tag: 0,
+            peer: PeerInit::default(),
+            zero_checksum: false,
+            out: Outgoing::new(&config, origin.now, DEFAULT_PACKET),
+            inc: Incoming::new(&config),
+            channels: Channels::default(),
+            reconfig: Reconfig::default(),
+            control: Control::default(),
+            timers: Timers::default(),
+            liveness: Liveness::default(),
+            delivering: Delivering::default(),
+            reason: CloseReason::Aborted,
             stats: Stats::default(),
+            rng,
+            config,
         })
     }
 
-    /// Sets the room that the layers below need and the largest packet, in bytes; at least 512.
+    /// Sets the room that the layers below need, and the largest SCTP packet in bytes (at least
+    /// 512): what remains of the path's MTU beside them.
     pub fn set_path(&mut self, room: Room, max_payload: usize) {
-        self.path = (room, max_payload);
+        self.room = room;
+        let size = max_payload.max(LEAST_PACKET) & !3;
+        if size != self.packet_size {
+            self.packet_size = size;
+            self.out.set_packet_size(size);
+        }
     }
 
-    /// The DTLS client opens even streams, the server odd ones (RFC 8832 §6).
-    pub fn set_dtls_role(&mut self, _now: Instant, client: bool) {
-        self.client = client;
+    /// The largest message that the peer takes (`a=max-message-size`, RFC 8841 §6.1), in bytes;
+    /// 0 for any.
+    pub fn set_remote_max_message_size(&mut self, bytes: u64) {
+        self.remote_max = match bytes {
+            0 => u64::MAX,
+            bytes => bytes,
+        };
     }
-
-    /// The largest message that the peer takes (`a=max-message-size`), 0 for any.
-    pub fn set_remote_max_message_size(&mut self, _bytes: u64) {}
 
     /// The largest message that we take, for `a=max-message-size`; 0 for any.
     pub fn max_message_size(&self) -> u64 {
-        self.config.max_message_size as u64
-    }
-
-    /// Begins the handshake.
-    pub fn connect(&mut self, _now: Instant) -> Result<(), Misuse> {
-        Ok(())
+        match self.config.delivery {
+            Delivery::Whole => self.config.max_message_size as u64,
+            Delivery::Parts => 0,
+        }
     }
 
     /// True between the handshake and the end.
     pub fn is_connected(&self) -> bool {
-        false
+        self.phase.is_connected()
     }
 
-    /// Opens a channel; before the handshake, too.
-    pub fn open_channel(
-        &mut self,
-        _now: Instant,
-        _config: ChannelConfig,
-    ) -> Result<ChannelHandle, Error> {
-        Err(Misuse::TooManyChannels.into())
+    /// True after the end; nothing will happen any more but the delivery of what had arrived.
+    pub fn has_ended(&self) -> bool {
+        self.phase == Phase::Ended
     }
 
-    /// The stream of a channel, once it has one.
-    pub fn stream_id(&self, _channel: ChannelHandle) -> Option<u16> {
-        None
-    }
-
-    /// The open channel on a stream.
-    pub fn channel_on(&self, _stream_id: u16) -> Option<ChannelHandle> {
-        None
-    }
-
-    /// Queues a message, by one copy.
-    pub fn send(
-        &mut self,
-        _now: Instant,
-        _channel: ChannelHandle,
-        _kind: DataKind,
-        _data: &[u8],
-    ) -> Result<(), Error> {
-        Err(Error::WouldBlock)
-    }
-
-    /// Queues a part of a message; `last` ends it.
-    pub fn send_part(
-        &mut self,
-        _now: Instant,
-        _channel: ChannelHandle,
-        _kind: DataKind,
-        _data: &[u8],
-        _last: bool,
-    ) -> Result<(), Error> {
-        Err(Error::WouldBlock)
-    }
-
-    /// Bytes of a channel's messages that have not been sent yet.
-    pub fn buffered_amount(&self, _channel: ChannelHandle) -> usize {
-        0
-    }
-
-    /// Where `buffered_amount` must fall for [`Event::BufferedAmountLow`].
-    pub fn set_buffered_amount_low_threshold(&mut self, _channel: ChannelHandle, _bytes: usize) {}
-
-    /// Closes a channel after what was sent on it (RFC 8831 §6.7).
-    pub fn close_channel(&mut self, _now: Instant, _channel: ChannelHandle) -> Result<(), Misuse> {
-        Ok(())
-    }
-
-    /// Ends the association after what was sent (RFC 9260 §9.2).
-    pub fn shutdown(&mut self, _now: Instant) {}
-
-    /// Ends the association at once (RFC 9260 §9.1).
-    pub fn abort(&mut self, _now: Instant, _reason: &str) {}
-
-    /// Stops (`true`) or resumes yielding messages of one channel; its messages stay in receive memory.
-    pub fn pause_receive(&mut self, _channel: ChannelHandle, _paused: bool) {}
-
-    /// Whether `poll_event` yields messages; while it does not, they fill receive memory and the
-    /// advertised window shrinks. Other events go on.
-    pub fn set_delivery(&mut self, _on: bool) {}
-
-    /// Takes one packet out of DTLS.
-    ///
-    /// Noise is counted and dropped; an error means that the association has ended.
-    pub fn handle_input(&mut self, _now: Instant, _packet: &mut [u8]) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Runs the timers that are due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
-
-    /// Lays out the next train; `false` when there is nothing to send.
-    pub fn poll_transmit(&mut self, _now: Instant, _train: &mut Train) -> bool {
-        false
-    }
-
-    /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event<'_>> {
-        None
-    }
-
-    /// When to call `handle_timeout`.
+    /// When to call [`Association::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Deadline<Why>> {
-        let _ = &self.origin;
-        None
+        self.timers.next()
     }
 
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
-        self.stats
+        let mut stats = self.stats;
+        self.out.fill_stats(&mut stats);
+        stats.receive_buffered = self.inc.held();
+        stats.chunks_refused = self.inc.refused();
+        stats.duplicates_received = self.inc.duplicates();
+        stats.zero_checksum = self.zero_checksum;
+        stats
+    }
+
+    fn address(&self, tag: u32) -> Address {
+        Address {
+            source: self.config.local_port,
+            destination: self.config.remote_port,
+            tag,
+        }
+    }
+
+    /// Sets the timers that follow from what is in flight and in memory.
+    fn arm(&mut self, now: Instant) {
+        if !self.phase.is_connected() {
+            return;
+        }
+        if !self.out.awaits_acknowledgement() {
+            self.timers.stop(Why::Retransmit);
+            self.timers.stop(Why::Probe);
+        } else if !self.timers.is_set(Why::Retransmit) {
+            self.timers
+                .set(Why::Retransmit, now + self.out.rto.timeout());
+        }
+        match self.out.reorder_at() {
+            Some(at) => self.timers.set(Why::Reorder, at),
+            None => self.timers.stop(Why::Reorder),
+        }
+        if self.inc.tracker.is_delayed() && !self.timers.is_set(Why::Sack) {
+            self.timers.set(Why::Sack, now + self.config.sack_delay);
+        }
+    }
+}
+
+/// At most so many entries are kept for a peer that asks faster than answers leave.
+const MAX_QUEUED: usize = 64;
+
+/// Appends unless the queue is full.
+fn push_bounded<T>(queue: &mut VecDeque<T>, value: T) {
+    if queue.len() < MAX_QUEUED {
+        queue.push_back(value);
     }
 }

@@ -49,7 +49,11 @@ impl<'a> Data<'a> {
         let (head, payload) = value.split_at_checked(fixed).ok_or(Malformed::Short)?;
         let begins = flags & flag::BEGIN != 0;
         let (message, ppid, fragment) = match interleaved {
-            false => (u32::from(u16::from_be_bytes([head[6], head[7]])), word(head, 8), 0),
+            false => (
+                u32::from(u16::from_be_bytes([head[6], head[7]])),
+                word(head, 8),
+                0,
+            ),
             // RFC 8260 §2.1: one field is the PPID in the first fragment, the FSN in others.
             true if begins => (word(head, 8), word(head, 12), 0),
             true => (word(head, 8), 0, word(head, 12)),

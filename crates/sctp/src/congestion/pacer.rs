@@ -47,7 +47,11 @@ impl Pacer {
         // Twice the window in slow start, so that it can double; a quarter more otherwise, so that
         // pacing is never the limit.
         let window = window as u64;
-        let gained = if slow_start { window * 2 } else { window + window / 4 };
+        let gained = if slow_start {
+            window * 2
+        } else {
+            window + window / 4
+        };
         self.rate = (gained * 1_000_000 / (rtt.as_micros() as u64).max(1)).max(1);
         let burst = self.rate * BURST.as_micros() as u64 / 1_000_000;
         self.burst = (burst as i64).max((MIN_BURST_PACKETS * packet) as i64);

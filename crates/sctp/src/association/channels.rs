@@ -1,0 +1,363 @@
+//! Channels on streams: opening (RFC 8832), and what arrives on them (RFC 8831 §6.6).
+
+use esp_wire::Instant;
+
+use super::{
+    Association,
+    delivery::{Message, Notice},
+};
+use crate::{
+    ChannelConfig,
+    channel::{
+        Phase as ChannelPhase, Reset,
+        dcep::{self, Dcep, ppid},
+    },
+    incoming::reassembly::{Label, Received},
+    outgoing::queue::{Draft, Policy},
+};
+
+impl Association {
+    /// The DTLS client opens channels on even streams, the server on odd ones (RFC 8832 §6);
+    /// channels opened before wait for this.
+    pub fn set_dtls_role(&mut self, client: bool) {
+        self.client = Some(client);
+        for key in self.channels.keys() {
+            self.assign_stream(key);
+            self.activate(key);
+        }
+    }
+
+    /// Gives a channel of ours the lowest free stream of our parity, once the role is known.
+    pub(super) fn assign_stream(&mut self, key: u32) {
+        let waits = self.channels.get(key).is_some_and(|channel| {
+            channel.stream.is_none() && channel.phase == ChannelPhase::Waiting
+        });
+        let Some(client) = self.client.filter(|_| waits) else {
+            return;
+        };
+        match self.channels.free_stream(!client) {
+            Some(stream) => self.channels.assign(key, stream),
+            None => self.fail_channel(key),
+        }
+    }
+
+    /// After the handshake: all channels that have a stream begin.
+    pub(super) fn activate_channels(&mut self, _now: Instant) {
+        for key in self.channels.keys() {
+            self.assign_stream(key);
+            self.activate(key);
+        }
+    }
+
+    /// Lets a channel send, when the association and its stream allow it.
+    pub(super) fn activate(&mut self, key: u32) {
+        if !self.phase.sends_data() {
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        let Some(stream) = channel.stream else {
+            return;
+        };
+        if channel.may_send || channel.phase == ChannelPhase::Closing {
+            return;
+        }
+        if u32::from(stream) >= self.reconfig.outbound() {
+            self.reconfig.want_stream(stream);
+            return;
+        }
+        channel.may_send = true;
+        if channel.phase == ChannelPhase::Waiting {
+            match channel.config.negotiated {
+                Some(_) => self.announce(key),
+                None => channel.phase = ChannelPhase::Opening,
+            }
+        }
+        self.out.schedule(&mut self.channels, key);
+    }
+
+    /// The channel is open: tells the owner, and delivers what came before.
+    fn announce(&mut self, key: u32) {
+        let Some(handle) = self.channels.handle(key) else {
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        channel.phase = ChannelPhase::Open;
+        let held = std::mem::take(&mut channel.inc.held);
+        let (stream, by_peer) = (channel.stream.unwrap_or_default(), channel.by_peer);
+        self.delivering.notify(Notice::Open {
+            channel: handle,
+            stream,
+            by_peer,
+        });
+        for received in held {
+            self.delivering.deliver(Notice::Message(Message {
+                channel: handle,
+                received,
+            }));
+        }
+    }
+
+    /// A message or part is complete: its stream decides when it is delivered.
+    pub(super) fn accept(&mut self, received: Received) {
+        let stream = received.label.stream;
+        let key = match self.channels.key_on(stream) {
+            Some(key) => key,
+            None if self.channels.len() < self.config.max_channels => self.channels.add(
+                ChannelConfig::default(),
+                Some(stream),
+                true,
+                ChannelPhase::Unannounced,
+            ),
+            None => {
+                self.inc.discharge(received.bytes);
+                return;
+            }
+        };
+        self.in_order(key, |inc, deliver| inc.accept(received, deliver));
+    }
+
+    /// Runs one step of a stream's order and takes what it releases.
+    pub(super) fn in_order(
+        &mut self,
+        key: u32,
+        step: impl FnOnce(
+            &mut crate::incoming::stream::InStream,
+            &mut dyn FnMut(Received),
+        ) -> Option<Received>,
+    ) {
+        let mut released = std::mem::take(&mut self.delivering.released);
+        if let Some(channel) = self.channels.get_mut(key)
+            && let Some(rejected) = step(&mut channel.inc, &mut |received| released.push(received))
+        {
+            self.inc.discharge(rejected.bytes);
+        }
+        for received in released.drain(..) {
+            self.on_message(key, received);
+        }
+        self.delivering.released = released;
+        self.spare_parts();
+    }
+
+    /// The channel on a stream of which a message is skipped; a stream never seen gets one, so that
+    /// the next message is not waited for in vain.
+    pub(super) fn stream_for_skip(&mut self, stream: u16) -> Option<u32> {
+        if let Some(key) = self.channels.key_on(stream) {
+            return Some(key);
+        }
+        (self.channels.len() < self.config.max_channels).then(|| {
+            self.channels.add(
+                ChannelConfig::default(),
+                Some(stream),
+                true,
+                ChannelPhase::Unannounced,
+            )
+        })
+    }
+
+    /// A message of which parts were delivered will not go on.
+    pub(super) fn abort_open(&mut self, label: Label) {
+        let Some(key) = self.channels.key_on(label.stream) else {
+            return;
+        };
+        if let Some(channel) = self.channels.handle(key) {
+            self.delivering.deliver(Notice::MessageAborted {
+                channel,
+                stream: label.stream,
+            });
+        }
+        self.in_order(key, |inc, deliver| {
+            inc.abort_open(&label, deliver);
+            None
+        });
+    }
+
+    /// Tells the owners of refused messages that there is room now.
+    pub(super) fn invite_writers(&mut self) {
+        while let Some(key) = self.control.blocked.front().copied() {
+            let need = self.channels.get(key).and_then(|channel| channel.blocked);
+            if need.is_some_and(|need| !self.out.store.invites(need)) {
+                return;
+            }
+            self.control.blocked.pop_front();
+            if let Some(channel) = self.channels.get_mut(key)
+                && channel.blocked.take().is_some()
+                && let Some(handle) = self.channels.handle(key)
+            {
+                self.delivering.notify(Notice::Writable(handle));
+            }
+        }
+    }
+
+    /// Delivers parts of messages whose turn has come, when memory is short.
+    pub(super) fn spare_parts(&mut self) {
+        while let Some(part) = self.inc.spare_part(&self.channels) {
+            self.accept(part);
+        }
+    }
+
+    /// A message whose turn has come.
+    fn on_message(&mut self, key: u32, received: Received) {
+        if received.label.ppid == ppid::DCEP {
+            let parsed = Dcep::parse(&received.bytes);
+            self.inc.discharge(received.bytes);
+            match parsed {
+                Ok(Dcep::Open(config)) => self.on_open(key, config),
+                Ok(Dcep::Ack) => self.on_sign_of_life(key),
+                Err(_) => self.stats.packets_dropped += 1,
+            }
+            return;
+        }
+        let known = matches!(
+            received.label.ppid,
+            ppid::TEXT
+                | ppid::BINARY
+                | ppid::TEXT_EMPTY
+                | ppid::BINARY_EMPTY
+                | ppid::TEXT_PARTIAL
+                | ppid::BINARY_PARTIAL
+        );
+        if !known {
+            self.inc.discharge(received.bytes);
+            self.stats.packets_dropped += 1;
+            return;
+        }
+        self.on_sign_of_life(key);
+        let handle = self.channels.handle(key);
+        let (Some(channel), Some(handle)) = (self.channels.get_mut(key), handle) else {
+            self.inc.discharge(received.bytes);
+            return;
+        };
+        if channel.phase == ChannelPhase::Unannounced {
+            // A negotiated channel that we have not created yet.
+            channel.inc.held.push_back(received);
+            return;
+        }
+        self.delivering.deliver(Notice::Message(Message {
+            channel: handle,
+            received,
+        }));
+    }
+
+    /// RFC 8832 §6: the ACK, or any message, says that the peer knows the channel.
+    fn on_sign_of_life(&mut self, key: u32) {
+        if self
+            .channels
+            .get(key)
+            .is_some_and(|channel| channel.phase == ChannelPhase::Opening)
+        {
+            self.announce(key);
+        }
+    }
+
+    /// RFC 8832 §6: the peer opens a channel; the answer goes out on the same stream.
+    fn on_open(&mut self, key: u32, config: ChannelConfig) {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        if channel.phase != ChannelPhase::Unannounced {
+            // An OPEN for a channel that exists: a broken peer, whose message is ignored.
+            self.stats.packets_dropped += 1;
+            return;
+        }
+        channel.config = config;
+        channel.by_peer = true;
+        let draft = Draft {
+            channel: key,
+            ppid: ppid::DCEP,
+            unordered: false,
+            policy: Policy::default(),
+            data: &dcep::ACK_MESSAGE,
+            last: true,
+        };
+        self.out.store.push(&mut channel.out, draft);
+        self.announce(key);
+        self.activate(key);
+    }
+
+    /// A paused channel's message goes to its channel instead of the owner.
+    pub(super) fn hold_if_paused(&mut self, message: Message) -> Option<Message> {
+        let key = self.channels.key(message.channel);
+        match key.and_then(|key| self.channels.get_mut(key)) {
+            Some(channel) if channel.inc.paused => {
+                channel.inc.held.push_back(message.received);
+                None
+            }
+            _ => Some(message),
+        }
+    }
+
+    /// A channel can not be opened: the owner hears that it is closed.
+    pub(super) fn fail_channel(&mut self, key: u32) {
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.outgoing_reset = Reset::Done;
+            channel.incoming_reset = true;
+        }
+        self.finish_close(key);
+    }
+
+    /// Closes a channel whose both directions are reset.
+    pub(super) fn finish_close(&mut self, key: u32) {
+        let Some(channel) = self.channels.get(key) else {
+            return;
+        };
+        if channel.outgoing_reset != Reset::Done || !channel.incoming_reset {
+            return;
+        }
+        self.retire(key);
+    }
+
+    /// Frees the stream and tells the owner behind the last message.
+    fn retire(&mut self, key: u32) {
+        let handle = self.channels.handle(key);
+        let (Some(channel), Some(handle)) = (self.channels.get_mut(key), handle) else {
+            return;
+        };
+        let (stream, announced) = (channel.stream, channel.phase != ChannelPhase::Unannounced);
+        let mut leftovers: Vec<Received> = channel.inc.reset().collect();
+        if !announced {
+            leftovers.extend(std::mem::take(&mut channel.inc.held));
+        }
+        channel.inc.paused = false;
+        let held = std::mem::take(&mut channel.inc.held);
+        for received in leftovers {
+            self.inc.discharge(received.bytes);
+        }
+        for received in held.into_iter().rev() {
+            self.delivering.deliver_first(Message {
+                channel: handle,
+                received,
+            });
+        }
+        match announced {
+            true => {
+                self.channels.detach(key);
+                self.delivering.deliver(Notice::Closed {
+                    channel: handle,
+                    stream,
+                });
+            }
+            false => self.channels.remove(key),
+        }
+    }
+
+    /// All channels end with the association.
+    pub(super) fn close_all_channels(&mut self) {
+        for key in self.channels.keys() {
+            let done = self.channels.get(key).is_none_or(|channel| {
+                channel.outgoing_reset == Reset::Done && channel.incoming_reset
+            });
+            if done {
+                continue;
+            }
+            if let Some(channel) = self.channels.get_mut(key) {
+                channel.outgoing_reset = Reset::Done;
+                channel.incoming_reset = true;
+            }
+            self.retire(key);
+        }
+    }
+}

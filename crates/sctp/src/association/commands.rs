@@ -1,0 +1,308 @@
+//! Commands of the owner that concern channels.
+
+use esp_wire::{DataKind, Instant};
+
+use super::{Association, Phase, delivery::Message};
+use crate::{
+    ChannelConfig, ChannelHandle, Error, Misuse, Reliability,
+    channel::{
+        Channel, Phase as ChannelPhase, Reset,
+        dcep::{self, ppid},
+    },
+    outgoing::queue::{Draft, Policy},
+};
+
+impl Association {
+    /// Opens a channel, before the handshake, too; [`Event::ChannelOpen`](crate::Event) follows
+    /// when it can be used, messages may be sent at once.
+    pub fn open_channel(
+        &mut self,
+        _now: Instant,
+        config: ChannelConfig,
+    ) -> Result<ChannelHandle, Error> {
+        self.check_open()?;
+        if config.label.len() > 65_535 || config.protocol.len() > 65_535 {
+            return Err(Misuse::NameTooLong.into());
+        }
+        let key = match config.negotiated {
+            Some(stream) => self.open_negotiated(stream, config)?,
+            None => self.open_in_band(config)?,
+        };
+        self.activate(key);
+        self.channels
+            .handle(key)
+            .ok_or(Error::Misuse(Misuse::NoSuchChannel))
+    }
+
+    fn check_open(&self) -> Result<(), Misuse> {
+        if self.phase == Phase::Ended {
+            return Err(Misuse::Ended);
+        }
+        if self.phase.is_closing() {
+            return Err(Misuse::ShuttingDown);
+        }
+        Ok(())
+    }
+
+    fn open_negotiated(&mut self, stream: u16, config: ChannelConfig) -> Result<u32, Misuse> {
+        if stream == u16::MAX {
+            return Err(Misuse::StreamTaken);
+        }
+        if let Some(key) = self.channels.key_on(stream) {
+            // The peer's messages may have come before our own side of the channel.
+            let channel = self.channels.get_mut(key).ok_or(Misuse::NoSuchChannel)?;
+            if channel.phase != ChannelPhase::Unannounced {
+                return Err(Misuse::StreamTaken);
+            }
+            channel.phase = ChannelPhase::Waiting;
+            channel.by_peer = false;
+            channel.config = config;
+            return Ok(key);
+        }
+        self.check_count()?;
+        Ok(self
+            .channels
+            .add(config, Some(stream), false, ChannelPhase::Waiting))
+    }
+
+    fn open_in_band(&mut self, config: ChannelConfig) -> Result<u32, Misuse> {
+        self.check_count()?;
+        let stream = match self.client {
+            Some(client) => Some(
+                self.channels
+                    .free_stream(!client)
+                    .ok_or(Misuse::TooManyChannels)?,
+            ),
+            None => None,
+        };
+        let open = dcep::open(&config);
+        let key = self
+            .channels
+            .add(config, stream, false, ChannelPhase::Waiting);
+        if let Some(channel) = self.channels.get_mut(key) {
+            // RFC 8832 §6: the OPEN is ordered and reliable, whatever the channel is.
+            let draft = Draft {
+                channel: key,
+                ppid: ppid::DCEP,
+                unordered: false,
+                policy: Policy::default(),
+                data: &open,
+                last: true,
+            };
+            self.out.store.push(&mut channel.out, draft);
+        }
+        Ok(key)
+    }
+
+    fn check_count(&self) -> Result<(), Misuse> {
+        match self.channels.len() < self.config.max_channels {
+            true => Ok(()),
+            false => Err(Misuse::TooManyChannels),
+        }
+    }
+
+    /// The stream of a channel, once it has one.
+    pub fn stream_id(&self, channel: ChannelHandle) -> Option<u16> {
+        self.channels.by_handle(channel)?.stream
+    }
+
+    /// The channel on a stream.
+    pub fn channel_on(&self, stream_id: u16) -> Option<ChannelHandle> {
+        let key = self.channels.key_on(stream_id)?;
+        let channel = self.channels.get(key)?;
+        (channel.phase != ChannelPhase::Unannounced)
+            .then(|| self.channels.handle(key))
+            .flatten()
+    }
+
+    /// Label, protocol, order, reliability and priority of a channel.
+    pub fn channel_config(&self, channel: ChannelHandle) -> Option<&ChannelConfig> {
+        self.channels
+            .by_handle(channel)
+            .map(|channel| &channel.config)
+    }
+
+    /// Queues a message, by one copy; empty ones are fine (RFC 8831 §6.6).
+    ///
+    /// [`Error::WouldBlock`] when the send buffer is full, [`Error::TooLarge`] when the message is
+    /// larger than the peer takes or than the send buffer.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        channel: ChannelHandle,
+        kind: DataKind,
+        data: &[u8],
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        let limit = self.remote_max.min(self.config.send_buffer as u64);
+        if data.len() as u64 > limit {
+            return Err(Error::TooLarge {
+                size: data.len(),
+                limit,
+            });
+        }
+        let key = self.sendable(channel, false)?;
+        self.queue(now, key, kind, data, true)
+    }
+
+    /// Queues a part of a message, `last` ends it; no other message may be sent on the channel in
+    /// between. A message in parts may be larger than the send buffer. Without I-DATA the channels
+    /// beside it wait until it is complete.
+    pub fn send_part(
+        &mut self,
+        now: Instant,
+        channel: ChannelHandle,
+        kind: DataKind,
+        data: &[u8],
+        last: bool,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        let key = self.sendable(channel, true)?;
+        let size = self.open_size(key) + data.len();
+        let limit = self.remote_max;
+        if size as u64 > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        if data.is_empty() {
+            return match last && size > 0 {
+                true => Err(Misuse::EmptyPart.into()),
+                false if last => self.queue(now, key, kind, data, true),
+                false => Ok(()),
+            };
+        }
+        self.queue(now, key, kind, data, last)
+    }
+
+    fn open_size(&self, key: u32) -> usize {
+        self.channels
+            .get(key)
+            .and_then(|channel| channel.out.open)
+            .and_then(|message| self.out.store.messages.get(message))
+            .map_or(0, |message| message.size)
+    }
+
+    fn sendable(&self, handle: ChannelHandle, part: bool) -> Result<u32, Misuse> {
+        let key = self.channels.key(handle).ok_or(Misuse::NoSuchChannel)?;
+        let channel = self.channels.get(key).ok_or(Misuse::NoSuchChannel)?;
+        if channel.phase == ChannelPhase::Closing {
+            return Err(Misuse::ChannelClosed);
+        }
+        if !part && channel.out.open.is_some() {
+            return Err(Misuse::MessageOpen);
+        }
+        Ok(key)
+    }
+
+    fn queue(
+        &mut self,
+        now: Instant,
+        key: u32,
+        kind: DataKind,
+        data: &[u8],
+        last: bool,
+    ) -> Result<(), Error> {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return Err(Misuse::NoSuchChannel.into());
+        };
+        if !self.out.store.has_room(data.len()) {
+            if channel.blocked.replace(data.len()).is_none() {
+                self.control.blocked.push_back(key);
+            }
+            return Err(Error::WouldBlock);
+        }
+        let ppid = match (kind, data.is_empty()) {
+            (DataKind::Text, false) => ppid::TEXT,
+            (DataKind::Text, true) => ppid::TEXT_EMPTY,
+            (DataKind::Binary, false) => ppid::BINARY,
+            (DataKind::Binary, true) => ppid::BINARY_EMPTY,
+        };
+        let draft = Draft {
+            channel: key,
+            ppid,
+            unordered: is_unordered(channel),
+            policy: policy(channel, now),
+            data: if data.is_empty() { &[0] } else { data },
+            last,
+        };
+        self.out.store.push(&mut channel.out, draft);
+        self.stats.messages_sent += u64::from(last);
+        self.stats.bytes_sent += data.len() as u64;
+        self.out.schedule(&mut self.channels, key);
+        Ok(())
+    }
+
+    /// Bytes of a channel's messages that have not been sent yet.
+    pub fn buffered_amount(&self, channel: ChannelHandle) -> usize {
+        self.channels
+            .by_handle(channel)
+            .map_or(0, |channel| channel.out.unsent)
+    }
+
+    /// Where `buffered_amount` must fall for
+    /// [`Event::BufferedAmountLow`](crate::Event::BufferedAmountLow); 0 until set.
+    pub fn set_buffered_amount_low_threshold(&mut self, channel: ChannelHandle, bytes: usize) {
+        if let Some(key) = self.channels.key(channel)
+            && let Some(channel) = self.channels.get_mut(key)
+        {
+            channel.low_threshold = bytes;
+        }
+    }
+
+    /// Closes a channel after what was sent on it (RFC 8831 §6.7);
+    /// [`Event::ChannelClosed`](crate::Event::ChannelClosed) follows.
+    pub fn close_channel(&mut self, now: Instant, channel: ChannelHandle) -> Result<(), Misuse> {
+        let key = self.channels.key(channel).ok_or(Misuse::NoSuchChannel)?;
+        let connected = self.phase.is_connected();
+        let Some(channel) = self.channels.get_mut(key) else {
+            return Err(Misuse::NoSuchChannel);
+        };
+        if channel.outgoing_reset != Reset::No {
+            return Ok(());
+        }
+        if !connected || !channel.may_send {
+            self.out.abandon_channel(&mut self.channels, key);
+            self.fail_channel(key);
+            return Ok(());
+        }
+        self.want_reset(now, key);
+        Ok(())
+    }
+
+    /// Stops (`true`) or resumes yielding messages of one channel; meanwhile they stay in receive
+    /// memory and the advertised window shrinks.
+    pub fn pause_receive(&mut self, channel: ChannelHandle, paused: bool) {
+        let Some(key) = self.channels.key(channel) else {
+            return;
+        };
+        let Some(entry) = self.channels.get_mut(key) else {
+            return;
+        };
+        entry.inc.paused = paused;
+        if paused || entry.phase == ChannelPhase::Unannounced {
+            return;
+        }
+        let held = std::mem::take(&mut entry.inc.held);
+        for received in held.into_iter().rev() {
+            self.delivering.deliver_first(Message { channel, received });
+        }
+    }
+}
+
+/// RFC 8832 §6: until the peer knows the channel, all messages are ordered.
+fn is_unordered(channel: &Channel) -> bool {
+    !channel.config.ordered && channel.phase == ChannelPhase::Open
+}
+
+fn policy(channel: &Channel, now: Instant) -> Policy {
+    match channel.config.reliability {
+        Reliability::Reliable => Policy::default(),
+        Reliability::MaxRetransmits(count) => Policy {
+            max_retransmits: Some(count),
+            expires: None,
+        },
+        Reliability::MaxLifetime(lifetime) => Policy {
+            max_retransmits: None,
+            expires: Some(now + lifetime),
+        },
+    }
+}

@@ -1,0 +1,228 @@
+//! Partial reliability: which messages are given up, and how the peer is told (RFC 3758 §3.5).
+
+use std::time::Duration;
+
+use esp_wire::Instant;
+
+use super::{Outgoing, flight::Entry};
+use crate::{
+    channel::Channels,
+    chunk::forward::{self, Skip},
+    packet::Builder,
+};
+
+/// How far the peer has been, or is to be, told to skip.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Skipping {
+    /// The Advanced.Peer.Ack.Point.
+    advanced: u64,
+    due: bool,
+    sent_at: Option<Instant>,
+}
+
+impl Skipping {
+    pub(super) fn from(cumulative: u64) -> Self {
+        Skipping {
+            advanced: cumulative,
+            due: false,
+            sent_at: None,
+        }
+    }
+}
+
+impl Outgoing {
+    /// True when a lost fragment's message is to be given up instead of sent again.
+    pub(super) fn gives_up(&self, entry: &Entry, now: Instant) -> bool {
+        if !self.partial {
+            return false;
+        }
+        self.store
+            .messages
+            .get(entry.message)
+            .is_some_and(|message| {
+                let limit = message.policy.max_retransmits;
+                message.policy.expired(now) || limit.is_some_and(|limit| entry.sends > limit)
+            })
+    }
+
+    /// Gives a message up, wherever its fragments are.
+    pub(super) fn abandon(&mut self, channels: &mut Channels, key: u32) {
+        let Some(message) = self.store.messages.get_mut(key) else {
+            return;
+        };
+        if message.abandoned {
+            return;
+        }
+        message.abandoned = true;
+        // Keeps the record alive while its parts are taken away.
+        message.references += 1;
+        let message = *message;
+        self.counts.abandoned += 1;
+        self.drop_unsent(channels, key, message.channel);
+        if message.begun {
+            for tsn in message.first_tsn..=message.last_tsn {
+                if let Some(entry) = self.flight.entry(tsn).copied()
+                    && entry.message == key
+                {
+                    self.flight.abandon(tsn);
+                    self.store.drop_bytes(entry.segment);
+                }
+            }
+            if !message.ended {
+                self.end_half_sent(channels, key, message.channel);
+            }
+        }
+        if let Some(channel) = self.store.release(key) {
+            channels.message_done(channel);
+        }
+        self.advance();
+    }
+
+    fn drop_unsent(&mut self, channels: &mut Channels, key: u32, channel: u32) {
+        let Some(entry) = channels.get_mut(channel) else {
+            return;
+        };
+        let mut dropped = 0;
+        while let Some(front) = entry.out.queue.front().copied() {
+            let Some(segment) = self.store.segments.get(front) else {
+                break;
+            };
+            if segment.message != key {
+                break;
+            }
+            dropped += segment.data.len() - segment.sent;
+            let fragments = segment.fragments;
+            entry.out.queue.pop_front();
+            match fragments {
+                0 => {
+                    self.store.free_segment(front);
+                }
+                _ => self.store.drop_bytes(front),
+            }
+        }
+        entry.out.unsent -= dropped;
+        self.store.note_sent(dropped);
+        channels.note_fell(channel, dropped);
+    }
+
+    /// The peer has the beginning and must learn that no end will come: one more TSN makes room for
+    /// a FORWARD-TSN that skips the message.
+    fn end_half_sent(&mut self, channels: &mut Channels, key: u32, channel: u32) {
+        let tsn = self.push_placeholder(key, Instant::ZERO);
+        if let Some(message) = self.store.messages.get_mut(key) {
+            message.ended = true;
+            message.last_tsn = tsn;
+            message.references += 1;
+        }
+        if self.current == Some(channel) {
+            self.current = None;
+            self.schedule(channels, channel);
+        }
+    }
+
+    /// RFC 3758 §3.5 C1 to C3.
+    pub(super) fn advance(&mut self) {
+        let advanced = self.flight.advanced(self.skipping.advanced);
+        if advanced > self.skipping.advanced {
+            self.skipping.advanced = advanced;
+        }
+        if advanced > self.flight.cumulative() && self.skipping.sent_at.is_none() {
+            self.skipping.due = self.skips_something();
+        } else if advanced <= self.flight.cumulative() {
+            self.skipping.due = false;
+            self.skipping.sent_at = None;
+        }
+    }
+
+    fn skips_something(&self) -> bool {
+        self.partial && self.skipping.advanced > self.flight.cumulative()
+    }
+
+    /// A SACK came that still lies behind what was skipped: tell again, once a round trip.
+    pub(super) fn repeat_skip(&mut self, now: Instant, round_trip: Duration) {
+        let waited = self
+            .skipping
+            .sent_at
+            .is_none_or(|sent| now.since(sent) >= round_trip);
+        self.skipping.due |= waited && self.skips_something();
+    }
+
+    /// The retransmission timer expired: tell again.
+    pub(super) fn force_skip(&mut self) {
+        self.skipping.due = self.skips_something();
+    }
+
+    /// True when a FORWARD-TSN is to be sent.
+    pub(crate) fn skip_is_due(&self) -> bool {
+        self.skipping.due
+    }
+
+    /// Writes the FORWARD-TSN that is due.
+    pub(crate) fn emit_skip(&mut self, packet: &mut Builder<'_>, now: Instant) {
+        let capacity = forward::capacity(packet.room(), self.interleaved);
+        let mut skips: Vec<Skip> = Vec::new();
+        let mut last = self.flight.cumulative();
+        for tsn in last + 1..=self.skipping.advanced {
+            let Some(entry) = self.flight.entry(tsn) else {
+                break;
+            };
+            let skip = match entry.state {
+                super::flight::State::Abandoned => self.skip_of(entry.message),
+                _ => None,
+            };
+            if let Some(skip) = skip {
+                let known = skips.iter().position(|known| {
+                    (known.stream, known.unordered) == (skip.stream, skip.unordered)
+                });
+                match known {
+                    // Messages of one stream have ascending TSNs.
+                    Some(index) => skips[index].message = skip.message,
+                    None if skips.len() < capacity => skips.push(skip),
+                    None => break,
+                }
+            }
+            last = tsn;
+        }
+        if forward::emit(packet, last as u32, &skips, self.interleaved) {
+            self.skipping.due = false;
+            self.skipping.sent_at = Some(now);
+        }
+    }
+
+    /// What the peer must be told about a message besides its TSNs.
+    fn skip_of(&self, message: u32) -> Option<Skip> {
+        let message = self.store.messages.get(message)?;
+        // RFC 3758 §3.2: only ordered messages are listed; RFC 8260 §2.3.1: both kinds.
+        if message.unordered && !self.interleaved {
+            return None;
+        }
+        Some(Skip {
+            stream: message.stream,
+            unordered: message.unordered,
+            message: message.number,
+        })
+    }
+}
+
+impl Outgoing {
+    /// Drops all messages of a channel that has sent nothing.
+    pub(crate) fn abandon_channel(&mut self, channels: &mut Channels, channel: u32) {
+        while let Some(front) = channels
+            .get(channel)
+            .and_then(|channel| channel.out.queue.front().copied())
+        {
+            let Some(message) = self
+                .store
+                .segments
+                .get(front)
+                .map(|segment| segment.message)
+            else {
+                return;
+            };
+            if let Some(message) = self.store.messages.get_mut(message) {
+                message.open = false;
+            }
+            self.abandon(channels, message);
+        }
+    }
+}

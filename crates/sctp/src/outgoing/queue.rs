@@ -1,0 +1,294 @@
+//! Messages that wait to be sent or acknowledged.
+//!
+//! A message is one or more segments of at most 64 KiB; the bytes are copied in once, packets are
+//! laid out from there, and a segment's memory is free again as soon as its last fragment is
+//! acknowledged, so that a message may be larger than the send buffer when it is sent in parts.
+
+use std::collections::VecDeque;
+
+use esp_wire::Instant;
+
+use crate::{pool::Pool, slab::Slab};
+
+/// Largest segment in bytes.
+pub(crate) const SEGMENT: usize = 64 << 10;
+/// What bookkeeping of one segment and its message costs, in bytes.
+const OVERHEAD: usize = 128;
+/// Free buffers that are kept for the next messages, in bytes.
+const POOL: usize = 8 << 20;
+
+/// When to give a message up (RFC 3758).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) max_retransmits: Option<u16>,
+    pub(crate) expires: Option<Instant>,
+}
+
+impl Policy {
+    pub(crate) fn expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+/// What all fragments of a message have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    pub(crate) channel: u32,
+    pub(crate) ppid: u32,
+    pub(crate) unordered: bool,
+    pub(crate) policy: Policy,
+    /// SSN or MID, and the stream, from the first fragment on.
+    pub(crate) number: u32,
+    pub(crate) stream: u16,
+    pub(crate) begun: bool,
+    /// The last fragment has a TSN.
+    pub(crate) ended: bool,
+    pub(crate) abandoned: bool,
+    pub(crate) next_fragment: u32,
+    /// TSNs of its fragments lie in here.
+    pub(crate) first_tsn: u64,
+    pub(crate) last_tsn: u64,
+    /// Its place in the order of all `send`s.
+    pub(crate) arrival: u64,
+    /// Segments, and TSNs without one.
+    pub(crate) references: u32,
+    /// More parts will come.
+    pub(crate) open: bool,
+    pub(crate) size: usize,
+}
+
+/// A run of a message's bytes.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) message: u32,
+    pub(crate) data: Vec<u8>,
+    /// Bytes that have a TSN.
+    pub(crate) sent: usize,
+    /// Fragments that are not acknowledged for good.
+    pub(crate) fragments: u32,
+    /// The message ends here.
+    pub(crate) last: bool,
+    charge: usize,
+}
+
+/// What a channel has to send.
+#[derive(Debug, Default)]
+pub(crate) struct OutStream {
+    /// Segments with bytes that have no TSN; the first may be sent in part.
+    pub(crate) queue: VecDeque<u32>,
+    /// Bytes in them.
+    pub(crate) unsent: usize,
+    /// Messages that are not acknowledged for good.
+    pub(crate) live: usize,
+    pub(crate) next_ordered: u32,
+    pub(crate) next_unordered: u32,
+    /// It is in the scheduler's heap.
+    pub(crate) scheduled: bool,
+    /// A message whose last part was not queued yet.
+    pub(crate) open: Option<u32>,
+}
+
+/// What to queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) channel: u32,
+    pub(crate) ppid: u32,
+    pub(crate) unordered: bool,
+    pub(crate) policy: Policy,
+    pub(crate) data: &'a [u8],
+    pub(crate) last: bool,
+}
+
+/// All messages and their memory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) messages: Slab<Message>,
+    pub(crate) segments: Slab<Segment>,
+    pool: Pool,
+    /// Bytes charged against the send buffer.
+    charged: usize,
+    limit: usize,
+    /// Bytes without a TSN, over all channels.
+    unsent: usize,
+    arrivals: u64,
+}
+
+impl Store {
+    pub(crate) fn new(limit: usize) -> Self {
+        Store {
+            messages: Slab::default(),
+            segments: Slab::default(),
+            pool: Pool::new(limit.min(POOL)),
+            charged: 0,
+            limit,
+            unsent: 0,
+            arrivals: 0,
+        }
+    }
+
+    /// True when a message of `len` bytes may be queued.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.charged == 0 || self.charged + len + OVERHEAD <= self.limit
+    }
+
+    /// True when a message that was refused should be tried again: not before a quarter of the
+    /// buffer is free, lest every packet wakes the application.
+    pub(crate) fn invites(&self, len: usize) -> bool {
+        self.charged == 0 || self.charged + len + OVERHEAD <= self.limit - self.limit / 4
+    }
+
+    /// Bytes that were not sent yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// So many bytes were sent or given up.
+    pub(crate) fn note_sent(&mut self, bytes: usize) {
+        self.unsent -= bytes;
+    }
+
+    pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.len() == 0
+    }
+
+    /// Gives free buffers back to the system.
+    pub(crate) fn release_pool(&mut self) {
+        self.pool.release();
+    }
+
+    pub(crate) fn pool_is_empty(&self) -> bool {
+        self.pool.is_empty()
+    }
+
+    /// Copies a message or a part of one in, behind what the channel has queued.
+    pub(crate) fn push(&mut self, stream: &mut OutStream, draft: Draft<'_>) {
+        let key = match stream.open {
+            Some(key) => key,
+            None => self.begin(stream, &draft),
+        };
+        stream.open = (!draft.last).then_some(key);
+        let Some(message) = self.messages.get_mut(key) else {
+            return;
+        };
+        message.open = !draft.last;
+        if message.abandoned {
+            // The rest of a message that was given up is swallowed.
+            self.settle(key, stream);
+            return;
+        }
+        message.size += draft.data.len();
+        let count = draft.data.len().div_ceil(SEGMENT);
+        message.references += count as u32;
+        for (index, bytes) in draft.data.chunks(SEGMENT).enumerate() {
+            let mut data = self.pool.take(bytes.len());
+            data.extend_from_slice(bytes);
+            let charge = data.capacity() + OVERHEAD;
+            self.charged += charge;
+            let segment = self.segments.insert(Segment {
+                message: key,
+                data,
+                sent: 0,
+                fragments: 0,
+                last: draft.last && index + 1 == count,
+                charge,
+            });
+            stream.queue.push_back(segment);
+        }
+        stream.unsent += draft.data.len();
+        self.unsent += draft.data.len();
+    }
+
+    fn begin(&mut self, stream: &mut OutStream, draft: &Draft<'_>) -> u32 {
+        self.arrivals += 1;
+        stream.live += 1;
+        self.messages.insert(Message {
+            channel: draft.channel,
+            ppid: draft.ppid,
+            unordered: draft.unordered,
+            policy: draft.policy,
+            number: 0,
+            stream: 0,
+            begun: false,
+            ended: false,
+            abandoned: false,
+            next_fragment: 0,
+            first_tsn: 0,
+            last_tsn: 0,
+            arrival: self.arrivals,
+            references: 0,
+            open: true,
+            size: 0,
+        })
+    }
+
+    /// One fragment of a segment is acknowledged for good; returns the channel of a message that
+    /// is thereby done.
+    pub(crate) fn finish_fragment(&mut self, segment: u32) -> Option<u32> {
+        let entry = self.segments.get_mut(segment)?;
+        entry.fragments = entry.fragments.saturating_sub(1);
+        if entry.fragments > 0 || entry.sent < entry.data.len() {
+            return None;
+        }
+        self.free_segment(segment)
+    }
+
+    /// Frees a segment; returns the channel of a message that is thereby done.
+    pub(crate) fn free_segment(&mut self, segment: u32) -> Option<u32> {
+        let entry = self.segments.remove(segment)?;
+        self.charged -= entry.charge;
+        self.pool.give(entry.data);
+        self.release(entry.message)
+    }
+
+    /// Frees the bytes of a segment whose fragments are still accounted for.
+    pub(crate) fn drop_bytes(&mut self, segment: u32) {
+        if let Some(entry) = self.segments.get_mut(segment) {
+            self.charged -= entry.charge;
+            entry.charge = 0;
+            self.pool.give(std::mem::take(&mut entry.data));
+            entry.sent = 0;
+        }
+    }
+
+    /// One reference to a message is gone; returns its channel when it was the last.
+    pub(crate) fn release(&mut self, message: u32) -> Option<u32> {
+        let entry = self.messages.get_mut(message)?;
+        entry.references = entry.references.saturating_sub(1);
+        if entry.references > 0 || entry.open {
+            return None;
+        }
+        self.messages.remove(message).map(|message| message.channel)
+    }
+
+    /// Removes an abandoned message that nothing refers to.
+    pub(crate) fn settle(&mut self, message: u32, stream: &mut OutStream) {
+        if let Some(entry) = self.messages.get(message)
+            && entry.references == 0
+            && !entry.open
+        {
+            self.messages.remove(message);
+            stream.live = stream.live.saturating_sub(1);
+        }
+    }
+}
+
+impl OutStream {
+    /// The next SSN or MID (RFC 9260 §6.5, RFC 8260 §2.1).
+    pub(crate) fn number(&mut self, unordered: bool, interleaved: bool) -> u32 {
+        let counter = match (unordered, interleaved) {
+            (true, false) => return 0,
+            (true, true) => &mut self.next_unordered,
+            (false, _) => &mut self.next_ordered,
+        };
+        let number = *counter;
+        *counter = number.wrapping_add(1);
+        match interleaved {
+            true => number,
+            false => number & 0xffff,
+        }
+    }
+}

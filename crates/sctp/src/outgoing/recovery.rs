@@ -1,0 +1,189 @@
+//! Which losses are believed, and when a belief is taken back.
+//!
+//! RACK (RFC 8985) in SCTP's terms: a packet counts as lost when one sent later was acknowledged
+//! and either three packets have overtaken it or more time has passed than a round trip and some
+//! reordering explain. Once reordering was seen, only time counts. Duplicate TSN reports (the DSACK
+//! of SCTP) and acknowledgements of what was not yet sent again show that a loss was none; when all
+//! losses of an episode were none, its reduction is undone.
+
+use std::{collections::VecDeque, time::Duration};
+
+use esp_wire::Instant;
+
+use super::flight::{Entry, Flight, State};
+
+/// RFC 8985 §6.2: packets that may overtake before reordering was seen.
+const OVERTAKEN: u64 = 3;
+/// Resent TSNs of an episode that are remembered; larger episodes are not undone by reports.
+const REMEMBERED: usize = 512;
+/// Episodes after which a widened window for reordering narrows again (RFC 8985 §6.2).
+const PERSISTENCE: u32 = 16;
+
+/// The beliefs.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    /// The newest packet that was acknowledged, and the round trip it took.
+    newest: u64,
+    rtt: Duration,
+    /// Packets from here on were sent after the last reduction.
+    epoch: u64,
+    reordering: bool,
+    widened: u32,
+    persistence: u32,
+    /// Losses of this episode that may still turn out to be true.
+    suspects: u32,
+    resent: VecDeque<u64>,
+    undoable: bool,
+    round_end: u64,
+    /// A probe of the tail is in flight.
+    pub(crate) probed: bool,
+}
+
+/// What a pass over the log found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// A packet sent after the last reduction was lost.
+    pub(crate) congestion: bool,
+    /// When the next packet counts as lost unless it is acknowledged before.
+    pub(crate) reorder_at: Option<Instant>,
+}
+
+impl Recovery {
+    pub(crate) fn new() -> Self {
+        Recovery {
+            newest: 0,
+            rtt: Duration::ZERO,
+            epoch: 0,
+            reordering: false,
+            widened: 1,
+            persistence: 0,
+            suspects: 0,
+            resent: VecDeque::new(),
+            undoable: false,
+            round_end: 0,
+            probed: false,
+        }
+    }
+
+    /// True while packets from before the last reduction are being repaired.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.newest < self.epoch
+    }
+
+    /// True when the acknowledged packet ended a round trip; begins the next.
+    pub(crate) fn round_ended(&mut self, next_packet: u64) -> bool {
+        let ended = self.newest >= self.round_end;
+        if ended {
+            self.round_end = next_packet;
+        }
+        ended
+    }
+
+    /// An entry was acknowledged for the first time; `before` is the newest packet before this SACK.
+    pub(crate) fn on_acknowledged(
+        &mut self,
+        entry: &Entry,
+        before: u64,
+        now: Instant,
+        least_rtt: Duration,
+    ) {
+        if entry.state == State::Lost {
+            // It was believed lost, and had not been sent again.
+            self.reordering = true;
+            self.acquit();
+        }
+        if entry.sends == 1 && entry.packet < before {
+            self.reordering = true;
+        }
+        let elapsed = now.since(entry.sent_at);
+        // RFC 8985 §6.2: too fast for the retransmission, so it answers the original.
+        if entry.sends > 1 && elapsed < least_rtt {
+            return;
+        }
+        if entry.packet >= self.newest {
+            self.newest = entry.packet;
+            self.rtt = elapsed;
+        }
+    }
+
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// The peer saw this TSN twice; true when nothing of the episode was lost after all.
+    pub(crate) fn on_duplicate(&mut self, tsn: u64) {
+        if let Some(index) = self.resent.iter().position(|resent| *resent == tsn) {
+            self.resent.swap_remove_back(index);
+            self.reordering = true;
+            self.acquit();
+        }
+    }
+
+    fn acquit(&mut self) {
+        self.suspects = self.suspects.saturating_sub(1);
+        self.persistence = 0;
+    }
+
+    /// True once, when all losses of the episode turned out to be none.
+    pub(crate) fn take_spurious(&mut self) -> bool {
+        let spurious = self.undoable && self.suspects == 0;
+        if spurious {
+            self.undoable = false;
+            self.widened = (self.widened + 1).min(16);
+            self.epoch = 0;
+        }
+        spurious
+    }
+
+    /// A TSN believed lost is sent again.
+    pub(crate) fn on_resent(&mut self, tsn: u64) {
+        if self.resent.len() >= REMEMBERED {
+            self.resent.pop_front();
+        }
+        self.resent.push_back(tsn);
+    }
+
+    /// Walks the log from its oldest end and calls `lost` for what must be believed lost.
+    pub(crate) fn detect(
+        &mut self,
+        flight: &mut Flight,
+        now: Instant,
+        least_rtt: Duration,
+        smoothed: Duration,
+        lost: &mut Vec<u64>,
+    ) -> Found {
+        let window = (least_rtt / 4 * self.widened).min(smoothed);
+        let mut found = Found::default();
+        while let Some((tsn, packet, sent_at)) = flight.oldest() {
+            if packet >= self.newest {
+                break;
+            }
+            let due = sent_at + self.rtt + window.max(Duration::from_millis(1));
+            let overtaken = !self.reordering && self.newest - packet >= OVERTAKEN;
+            if !overtaken && due > now {
+                found.reorder_at = Some(due);
+                break;
+            }
+            found.congestion |= packet >= self.epoch;
+            flight.lose(tsn);
+            lost.push(tsn);
+        }
+        found
+    }
+
+    /// Losses were believed; `began` when the window was reduced for them.
+    pub(crate) fn on_losses(&mut self, count: usize, began: bool, next_packet: u64) {
+        if began {
+            self.suspects = 0;
+            self.resent.clear();
+            self.undoable = true;
+            self.epoch = next_packet;
+            self.persistence += 1;
+            if self.persistence > PERSISTENCE {
+                self.widened = 1;
+                self.persistence = 0;
+            }
+        }
+        self.suspects = self.suspects.saturating_add(count as u32);
+    }
+}

@@ -1,0 +1,9 @@
+//! Associations in pairs, over a link that loses, delays, reorders and duplicates.
+
+mod channels;
+mod goodput;
+mod handshake;
+mod link;
+mod partial;
+mod random;
+mod transfer;
