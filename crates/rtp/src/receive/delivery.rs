@@ -87,6 +87,8 @@ impl Delivery {
         if self.codec.replace(codec).is_some() {
             self.rebase();
         }
+        // Presentation times count from here, even if this packet's frame never gets whole.
+        self.times.ticks(packet.timestamp);
         let (track, ssrc) = (self.track, self.ssrc);
         out.events.notice(
             Notice::Started { track, ssrc, codec },

@@ -125,9 +125,7 @@ impl Receiver {
         self.delivery.stats.bytes += packet.payload.len() as u64;
         self.rate.add(now, packet.payload.len());
         let number = self.unwrap.unwrap(sequence);
-        if repaired {
-            self.delivery.stats.recovered += 1;
-        } else {
+        if !repaired {
             if !self.is_plausible(number) {
                 self.delivery.stats.late += 1;
                 return;
@@ -139,7 +137,8 @@ impl Receiver {
                 .map_or(90_000, Codec::clock_rate);
             self.reception.note(now, number, packet.timestamp, rate);
         }
-        self.sort_in(now, number, packet, out);
+        let fresh = self.sort_in(now, number, packet, out);
+        self.delivery.stats.recovered += u64::from(repaired && fresh);
     }
 
     /// RFC 3550 §A.1: a wild jump counts only when the next packet follows it.
@@ -171,18 +170,25 @@ impl Receiver {
         true
     }
 
-    fn sort_in(&mut self, now: Instant, number: u64, packet: &Incoming<'_>, out: &mut Output<'_>) {
+    /// Puts a packet into its place; `false` when it is of no use.
+    fn sort_in(
+        &mut self,
+        now: Instant,
+        number: u64,
+        packet: &Incoming<'_>,
+        out: &mut Output<'_>,
+    ) -> bool {
         let expected = *self.expected.get_or_insert_with(|| {
             self.highest = number;
             number
         });
         if number < expected || self.jitter.contains(number) {
             self.delivery.stats.late += 1;
-            return;
+            return false;
         }
         if number != expected && packet.payload.len() > MAX_PAYLOAD {
             out.dropped.oversized += 1;
-            return;
+            return false;
         }
         self.nacks.note_arrival(now, number);
         if number > self.highest {
@@ -204,6 +210,7 @@ impl Receiver {
             self.jitter.insert(now, number, packet);
         }
         self.watch_gap();
+        true
     }
 
     /// Gives up what lies before `number`, and goes on there.
@@ -311,7 +318,7 @@ impl Receiver {
 
     /// Takes a sender report about it.
     pub(crate) fn on_sender_report(&mut self, now: Instant, info: SenderInfo) {
-        self.heard = now;
+        self.heard = self.heard.max(now);
         self.reception.note_sender(now, info);
         self.delivery.sender = self.reception.sender();
     }
@@ -321,8 +328,8 @@ impl Receiver {
         self.reception.block(now, self.ssrc)
     }
 
-    /// Figures up to now.
-    pub(crate) fn figures(&self) -> ReceiveStats {
+    /// Figures at `now`.
+    pub(crate) fn figures(&self, now: Instant) -> ReceiveStats {
         let codec = self.delivery.codec();
         ReceiveStats {
             ssrc: self.ssrc,
@@ -332,7 +339,7 @@ impl Receiver {
                 .reception
                 .jitter(codec.map_or(90_000, Codec::clock_rate)),
             rtt: self.nacks.rtt(),
-            bitrate: self.rate.bits(),
+            bitrate: self.rate.bits(now),
             buffered: self.jitter.held(),
             ..self.delivery.stats.clone()
         }

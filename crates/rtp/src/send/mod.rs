@@ -226,10 +226,10 @@ impl Sender {
         })
     }
 
-    /// Figures up to now.
-    pub(crate) fn figures(&self) -> SendStats {
+    /// Figures at `now`.
+    pub(crate) fn figures(&self, now: Instant) -> SendStats {
         SendStats {
-            bitrate: self.rate.bits(),
+            bitrate: self.rate.bits(now),
             queued: self.pending(),
             ..self.stats.clone()
         }

@@ -131,7 +131,7 @@ fn a_nack_brings_the_packet_in_the_rtx_stream() {
         assert_eq!(packet.payload[..2], original.header.sequence.to_be_bytes());
         assert_eq!(&packet.payload[2..], original.payload);
     }
-    let stats = bench.sender.figures();
+    let stats = bench.sender.figures(Instant::ZERO);
     assert_eq!(
         (stats.nacked, stats.retransmitted, stats.not_resent),
         (3, 2, 1)
@@ -193,7 +193,7 @@ fn a_report_block_gives_the_round_trip() {
         ..ReportBlock::default()
     };
     bench.sender.on_report(0x0000_0001_c000_0000, &block);
-    let stats = bench.sender.figures();
+    let stats = bench.sender.figures(Instant::ZERO);
     assert_eq!(stats.rtt, Some(Duration::from_millis(250)));
     assert_eq!(stats.remote_jitter, Duration::from_millis(10));
     assert_eq!((stats.remote_lost, stats.remote_fraction_lost), (5, 0.5));

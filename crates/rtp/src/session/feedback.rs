@@ -4,7 +4,7 @@ use esp_wire::{Instant, Kind};
 
 use super::events::Notice;
 use super::{EndReason, Session, TrackId};
-use crate::rtcp::{self, Blocks, Rtcp, sdes};
+use crate::rtcp::{self, Blocks, Rtcp, SenderInfo, sdes};
 
 impl Session {
     /// Takes a decrypted RTCP packet, compound or of reduced size.
@@ -25,8 +25,9 @@ impl Session {
     fn on_rtcp(&mut self, now: Instant, packet: Rtcp<'_>) {
         match packet {
             Rtcp::SenderReport { ssrc, info, blocks } => {
-                if let Some(index) = self.find_receiver(ssrc) {
-                    self.receivers[index].on_sender_report(now, info);
+                match self.find_receiver(ssrc) {
+                    Some(index) => self.receivers[index].on_sender_report(now, info),
+                    None => self.keep_report(now, ssrc, info),
                 }
                 self.on_blocks(now, blocks);
             }
@@ -70,6 +71,15 @@ impl Session {
             Rtcp::TransportCc(feedback) => self.on_transport_feedback(now, feedback),
             Rtcp::Other { .. } => {}
         }
+    }
+
+    /// A report may overtake the first packet of its stream, and the next one is seconds away.
+    fn keep_report(&mut self, now: Instant, ssrc: u32, info: SenderInfo) {
+        self.early_reports.retain(|(early, ..)| *early != ssrc);
+        if self.early_reports.len() >= self.config.max_streams {
+            self.early_reports.pop_front();
+        }
+        self.early_reports.push_back((ssrc, info, now));
     }
 
     fn sender_of(&self, ssrc: u32) -> Option<usize> {

@@ -16,6 +16,7 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 impl Session {
     /// Takes a decrypted RTP packet.
     pub fn handle_rtp(&mut self, now: Instant, packet: &mut [u8]) {
+        self.seen = self.seen.max(now);
         let Ok(packet) = Packet::parse(packet) else {
             self.dropped.malformed_rtp += 1;
             return;
@@ -130,6 +131,10 @@ impl Session {
         let kind = self.tracks[track].kind;
         let mut receiver = Receiver::new(now, ssrc, id, kind, &self.config);
         receiver.set_parameter_sets(&self.tracks[track].parameter_sets);
+        let early = self.early_reports.iter().position(|early| early.0 == ssrc);
+        if let Some((_, info, at)) = early.and_then(|index| self.early_reports.remove(index)) {
+            receiver.on_sender_report(at, info);
+        }
         self.receivers.push(receiver);
         self.outgoing.on_activity(now, self.config.report_interval);
         Some(self.receivers.len() - 1)

@@ -33,7 +33,8 @@ use crate::format::h264::Contents;
 use crate::pacing::Pacer;
 use crate::receive::Receiver;
 use crate::route::Router;
-use crate::send::Sender;
+use crate::rtcp::SenderInfo;
+use crate::send::{Sender, Template};
 use crate::{Error, FrameInfo, Malformed, Misuse, Side, Transformer, transform};
 
 use events::{Events, Notice};
@@ -81,6 +82,8 @@ pub struct Session {
     router: Router,
     extensions: ExtensionMap,
     receivers: Vec<Receiver>,
+    /// Sender reports that came before their streams.
+    early_reports: VecDeque<(u32, SenderInfo, Instant)>,
     /// Streams that said goodbye, whose last packets may still be under way.
     departed: VecDeque<(u32, Instant)>,
     /// Transport-wide feedback was negotiated for what is received.
@@ -102,6 +105,8 @@ pub struct Session {
     rtcp_sent: u64,
     remb: Option<u64>,
     acked_bitrate: Option<u64>,
+    /// The latest moment that was told.
+    seen: Instant,
 }
 
 impl Session {
@@ -117,6 +122,7 @@ impl Session {
             router: Router::new(),
             extensions: ExtensionMap::new(),
             receivers: Vec::new(),
+            early_reports: VecDeque::new(),
             departed: VecDeque::new(),
             wants_arrivals: false,
             arrivals: Arrivals::new(),
@@ -141,6 +147,7 @@ impl Session {
             remb: None,
             acked_bitrate: None,
             rng,
+            seen: origin.now,
             origin,
             config,
         })
@@ -407,13 +414,19 @@ impl Session {
         Ok(())
     }
 
-    /// Says goodbye: queues an RTCP BYE for all streams sent.
-    pub fn close(&mut self, _now: Instant) {
+    /// Says goodbye: queues an RTCP BYE for all streams sent, and stops sending them until
+    /// the next [`Session::set_media`].
+    pub fn close(&mut self, now: Instant) {
+        self.seen = self.seen.max(now);
         self.outgoing.say_bye();
+        for track in &mut self.tracks {
+            track.sender.configure(None, Template::default());
+        }
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.seen = self.seen.max(now);
         let interval = self.config.report_interval;
         self.outgoing.handle_timeout(now, interval, &mut self.rng);
         if self.pace_at.is_some_and(|at| at <= now) {
@@ -454,19 +467,19 @@ impl Session {
         ntp_of(self.origin.unix_at(now))
     }
 
-    /// Figures of everything.
+    /// Figures of everything, up to the latest moment that was told.
     pub fn stats(&self) -> Stats {
         let figures = |(index, track): (usize, &Track)| {
             let id = TrackId(index as u16);
             TrackStats {
                 track: id,
                 mid: track.mid.clone(),
-                sent: track.sender.figures(),
+                sent: track.sender.figures(self.seen),
                 received: self
                     .receivers
                     .iter()
                     .filter(|receiver| receiver.track == id)
-                    .map(Receiver::figures)
+                    .map(|receiver| receiver.figures(self.seen))
                     .collect(),
             }
         };

@@ -11,6 +11,7 @@ impl Session {
     /// The train is laid out with the room of [`Session::set_path`]; its packets are equal in size
     /// but for the last.
     pub fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> Option<Class> {
+        self.seen = self.seen.max(now);
         if self.fill_rtcp(now, train) {
             self.rtcp_sent += 1;
             return Some(Class::Rtcp);

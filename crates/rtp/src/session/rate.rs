@@ -24,9 +24,16 @@ impl RateMeter {
         self.buckets[(self.current % BUCKETS as u64) as usize] += bytes as u64;
     }
 
-    /// Bits in the second before the last count.
-    pub(crate) fn bits(&self) -> u64 {
-        self.buckets.iter().sum::<u64>() * 8
+    /// Bits in the second before `now`.
+    pub(crate) fn bits(&self, now: Instant) -> u64 {
+        let passed = (now.as_nanos() / BUCKET_NANOS).saturating_sub(self.current);
+        let live = (BUCKETS as u64).saturating_sub(passed);
+        // Buckets are found backwards from the current one.
+        let sum: u64 = (0..live)
+            .map(|age| (self.current + BUCKETS as u64 - age) % BUCKETS as u64)
+            .map(|index| self.buckets[index as usize])
+            .sum();
+        sum * 8
     }
 }
 
@@ -40,8 +47,10 @@ mod tests {
         for ms in (0..3_000).step_by(10) {
             rate.add(Instant::from_millis(ms), 100);
         }
-        assert_eq!(rate.bits(), 80_000);
+        assert_eq!(rate.bits(Instant::from_millis(2_999)), 80_000);
+        assert_eq!(rate.bits(Instant::from_millis(3_499)), 40_000);
+        assert_eq!(rate.bits(Instant::from_millis(5_000)), 0);
         rate.add(Instant::from_millis(9_000), 1);
-        assert_eq!(rate.bits(), 8);
+        assert_eq!(rate.bits(Instant::from_millis(9_000)), 8);
     }
 }

@@ -28,13 +28,15 @@ fn stream(pair: &mut Pair, from_ms: u64, to_ms: u64, index: &mut u32) {
     pair.run_to(to_ms);
 }
 
+/// The number of a picture, whose bytes must all be right.
 fn index_of(frame: &[u8]) -> u32 {
-    (0..100_000)
-        .find(|index| {
-            let keyframe = frame.len() > 4_012;
-            *frame == picture(*index, 4_000, keyframe)
-        })
-        .expect("a frame that was sent")
+    let keyframe = frame.len() > 4_012;
+    let digits = &frame[if keyframe { 21 } else { 6 }..];
+    let index = (0..5).fold(0, |index, digit| {
+        index | u32::from(digits[digit] & 63) << (6 * digit)
+    });
+    assert!(*frame == picture(index, 4_000, keyframe));
+    index
 }
 
 #[test]
