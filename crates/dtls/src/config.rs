@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dimpl::crypto::Dtls12CipherSuite;
@@ -18,8 +18,6 @@ pub enum Versions {
 }
 
 /// The settings of an association.
-///
-/// Clones share the library's checked copy of the settings: make one per process and clone it.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) certificate: Certificate,
@@ -29,17 +27,21 @@ pub struct Config {
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_held: usize,
     pub(crate) max_early: usize,
-    library: Arc<OnceLock<Library>>,
 }
 
-#[derive(Clone)]
-struct Library(Arc<dimpl::Config>);
-
-impl std::fmt::Debug for Library {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Library")
-    }
+/// What of the settings the library knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    mtu: usize,
+    first_timeout: Duration,
+    handshake_timeout: Duration,
 }
+
+/// The library tests its crypto provider each time that it takes settings, which costs more than a handshake: what
+/// it accepted once is kept. Only settings are in here, nothing of any association.
+static ACCEPTED: Mutex<Vec<(Key, Arc<dimpl::Config>)>> = Mutex::new(Vec::new());
+/// Different settings that are kept.
+const MAX_ACCEPTED: usize = 16;
 
 /// Datagrams that the library keeps until they complete a message.
 pub(crate) const MAX_QUEUED: usize = 48;
@@ -57,32 +59,31 @@ impl Config {
             handshake_timeout: Duration::from_secs(30),
             max_held: 256 * 1024,
             max_early: 16,
-            library: Arc::default(),
         }
     }
 
     /// The versions to speak.
     pub fn with_versions(mut self, versions: Versions) -> Self {
         self.versions = versions;
-        self.changed()
+        self
     }
 
     /// Bytes that a handshake datagram has at most, 256 to 2,048; 1,200 by default.
     pub fn with_mtu(mut self, mtu: usize) -> Self {
         self.mtu = mtu;
-        self.changed()
+        self
     }
 
     /// Time before a flight is sent again, doubled each time; 150 ms by default (RFC 9147 §5.8.2).
     pub fn with_first_timeout(mut self, timeout: Duration) -> Self {
         self.first_timeout = timeout;
-        self.changed()
+        self
     }
 
     /// Time that the handshake may take from its first datagram on; 30 s by default.
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
-        self.changed()
+        self
     }
 
     /// Bytes of application data kept until they are taken, and while the certificate is not checked yet; more is
@@ -98,20 +99,12 @@ impl Config {
         self
     }
 
-    fn changed(mut self) -> Self {
-        self.library = Arc::default();
-        self
-    }
-
     /// The certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
     pub(crate) fn for_library(&self) -> Result<Arc<dimpl::Config>, Error> {
-        if let Some(Library(config)) = self.library.get() {
-            return Ok(Arc::clone(config));
-        }
         if !(256..=MAX_HANDSHAKE_DATAGRAM).contains(&self.mtu) {
             return Err(Error::Misuse("the MTU must be 256 to 2,048 bytes"));
         }
@@ -120,7 +113,24 @@ impl Config {
                 "the first timeout must be within the handshake's",
             ));
         }
-        let config = dimpl::Config::builder()
+        let key = Key {
+            mtu: self.mtu,
+            first_timeout: self.first_timeout,
+            handshake_timeout: self.handshake_timeout,
+        };
+        let mut accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = accepted.iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(config));
+        }
+        let config = self.build_for_library()?;
+        if accepted.len() < MAX_ACCEPTED {
+            accepted.push((key, Arc::clone(&config)));
+        }
+        Ok(config)
+    }
+
+    fn build_for_library(&self) -> Result<Arc<dimpl::Config>, Error> {
+        dimpl::Config::builder()
             .mtu(self.mtu)
             .max_queue_rx(MAX_QUEUED)
             .max_queue_tx(MAX_QUEUED)
@@ -136,9 +146,7 @@ impl Config {
             ])
             .build()
             .map(Arc::new)
-            .map_err(|error| Error::Library(error.to_string()))?;
-        let _ = self.library.set(Library(Arc::clone(&config)));
-        Ok(config)
+            .map_err(|error| Error::Library(error.to_string()))
     }
 
     /// As many doublings as the handshake has time for, even when each timer fires a quarter early.
