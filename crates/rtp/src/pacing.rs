@@ -5,7 +5,7 @@ use std::time::Duration;
 use esp_wire::Instant;
 
 /// Wake-ups of a busy pacer.
-const TRAINS_A_SECOND: u64 = 250;
+const TRAINS_A_SECOND: u64 = 200;
 
 /// Spreads what is sent. Tokens are bytes; the bucket may go into debt by one train.
 #[derive(Debug)]

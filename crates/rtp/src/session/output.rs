@@ -53,6 +53,10 @@ impl Session {
             self.pace_at = None;
             return false;
         }
+        // Waiting for a whole train keeps wake-ups and sends few.
+        if self.pace_at.is_some_and(|at| at > now) {
+            return false;
+        }
         let budget = self.pacer.budget(now);
         if budget == 0 {
             self.pace_at = Some(self.pacer.ready_at());

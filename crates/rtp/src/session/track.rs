@@ -15,7 +15,7 @@ const RTCP_TYPES: std::ops::RangeInclusive<u8> = 64..=95;
 pub(super) enum Payload {
     /// A codec.
     Media(PayloadMap),
-    /// Retransmissions of that codec.
+    /// Retransmissions of that codec. Forward error correction would be a third kind.
     Rtx(PayloadMap),
 }
 
