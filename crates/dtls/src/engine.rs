@@ -96,6 +96,8 @@ pub struct Dtls {
     max_early: usize,
     below: Room,
     now: Instant,
+    /// The moment that the library knows of.
+    advanced: Option<Instant>,
     tell_connected: bool,
     tell_closed: bool,
 }
@@ -120,6 +122,7 @@ impl Dtls {
             max_early: config.max_early,
             below: Room::default(),
             now: origin.now,
+            advanced: None,
             tell_connected: false,
             tell_closed: false,
         })
@@ -177,8 +180,7 @@ impl Dtls {
             self.hold_early(datagram);
             return Ok(());
         }
-        let advanced = self.library.advance(self.now);
-        self.settle(advanced)?;
+        self.tell_time()?;
         self.feed(datagram)?;
         if !self.early.is_empty() && self.library.version().is_some() {
             self.replay_early()?;
@@ -192,8 +194,8 @@ impl Dtls {
         if self.state == State::New || self.is_over() {
             return Ok(());
         }
-        let advanced = self.library.advance(self.now);
-        self.settle(advanced)
+        self.advanced = None;
+        self.tell_time()
     }
 
     /// Fills `train` with handshake datagrams or alerts; `false` when there are none.
@@ -292,9 +294,19 @@ impl Dtls {
         matches!(self.state, State::Closed | State::Failed)
     }
 
-    fn advance_to(&mut self, now: Instant) {
+    pub(crate) fn advance_to(&mut self, now: Instant) {
         // The library wants its time to be monotonic.
         self.now = self.now.max(now);
+    }
+
+    /// Tells the library the time, once for all datagrams of a moment.
+    pub(crate) fn tell_time(&mut self) -> Result<(), Error> {
+        if self.advanced == Some(self.now) {
+            return Ok(());
+        }
+        self.advanced = Some(self.now);
+        let advanced = self.library.advance(self.now);
+        self.settle(advanced)
     }
 
     fn hold_early(&mut self, datagram: &[u8]) {

@@ -31,7 +31,8 @@ impl Dtls {
             return Err(Error::Misuse("the train has no room for DTLS records"));
         }
         // Empties the library, so that what comes out next are these records.
-        self.handle_timeout(now)?;
+        self.advance_to(now);
+        self.tell_time()?;
         if self.state != State::Connected {
             return Err(Error::Misuse("DTLS is not connected"));
         }
