@@ -109,6 +109,7 @@ fn filters(phases: usize, taps: usize, ratio: f64) -> Vec<f32> {
     let cutoff = ratio * (1.0 - 2.5 / (taps as f64 * ratio));
     let middle = (taps / 2 - 1) as f64;
     let half = taps as f64 / 2.0;
+    let peak = bessel(BETA);
     let mut filters = Vec::with_capacity(phases * taps);
     for phase in 0..phases {
         let centre = middle + phase as f64 / phases as f64;
@@ -116,7 +117,7 @@ fn filters(phases: usize, taps: usize, ratio: f64) -> Vec<f32> {
             .map(|tap| {
                 let x = tap as f64 - centre;
                 let edge = 1.0 - (x / half).powi(2);
-                let window = bessel(BETA * edge.max(0.0).sqrt()) / bessel(BETA);
+                let window = bessel(BETA * edge.max(0.0).sqrt()) / peak;
                 sinc(x * cutoff) * window
             })
             .collect();
@@ -137,10 +138,11 @@ fn sinc(x: f64) -> f64 {
 
 /// The modified Bessel function of order zero.
 fn bessel(x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for n in 1..40 {
-        term *= (x / 2.0 / f64::from(n)).powi(2);
+    let (mut sum, mut term, mut n) = (1.0, 1.0, 1.0);
+    while term > sum * 1e-12 {
+        term *= (x / 2.0 / n) * (x / 2.0 / n);
         sum += term;
+        n += 1.0;
     }
     sum
 }

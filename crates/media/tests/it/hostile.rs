@@ -114,7 +114,7 @@ fn wav_files() {
     }
     writer.finalize().unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    proptest!(ProptestConfig::with_cases(300), |(damage in damage(), head in any::<bool>())| {
+    proptest!(ProptestConfig::with_cases(200), |(damage in damage(), head in any::<bool>())| {
         let damaged = if head {
             let head = damage.apply(&bytes[..44], 0);
             [&head, &bytes[44..]].concat()
