@@ -6,4 +6,5 @@ mod handshake;
 mod link;
 mod noise;
 mod records;
+mod steps;
 mod trust;
