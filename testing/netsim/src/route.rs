@@ -91,7 +91,8 @@ impl<E: Endpoint> Net<E> {
             .table
             .outbound(now, packet.from, packet.to, &mut self.rng);
         if !to_itself {
-            return self.on_enter(parent, packet);
+            let fate = pass(&mut gate.up, now, packet, &mut self.rng);
+            return self.travel(fate, |packet| Event::Enter(parent, packet));
         }
         match gate.table.inbound(now, packet.from, packet.to) {
             Some(inside) => {
@@ -102,7 +103,7 @@ impl<E: Endpoint> Net<E> {
         }
     }
 
-    pub(crate) fn on_cross(&mut self, site: SiteId, mut packet: Packet) {
+    pub(crate) fn on_cross(&mut self, site: SiteId, packet: Packet) {
         match self.sites[site.0].reach.get(&packet.to.ip()) {
             Some(Reach::Host(host)) => {
                 let host = *host;
@@ -116,19 +117,26 @@ impl<E: Endpoint> Net<E> {
             }
             Some(Reach::Gate(inner)) => {
                 let inner = *inner;
-                let inside = self.sites[inner.0].gate.as_ref().and_then(|gate| {
-                    let admitted = gate.table.inbound(self.now, packet.from, packet.to);
-                    admitted.filter(|_| gate.table.nat.udp)
-                });
-                match inside {
-                    Some(inside) => {
-                        packet.to = inside;
-                        self.on_enter(inner, packet);
-                    }
-                    None => self.filtered(packet),
-                }
+                self.come_in(inner, packet);
             }
             None => self.unroutable(packet),
+        }
+    }
+
+    /// In through the NAT of a network.
+    fn come_in(&mut self, site: SiteId, mut packet: Packet) {
+        let now = self.now;
+        let Some(gate) = &mut self.sites[site.0].gate else {
+            return;
+        };
+        let admitted = gate.table.inbound(now, packet.from, packet.to);
+        match admitted.filter(|_| gate.table.nat.udp) {
+            Some(inside) => {
+                packet.to = inside;
+                let fate = pass(&mut gate.down, now, packet, &mut self.rng);
+                self.travel(fate, |packet| Event::Enter(site, packet));
+            }
+            None => self.filtered(packet),
         }
     }
 

@@ -173,12 +173,14 @@ impl<E: Endpoint> Net<E> {
                     path.along(&self.sites[site.0].core.link);
                     let gate = self.sites[inner.0].gate.as_ref()?;
                     path.local = gate.table.inbound(self.now, path.seen, path.local)?;
+                    path.along(&gate.down.link);
                     site = inner;
                 }
                 None => {
                     let gate = self.sites[site.0].gate.as_mut()?;
                     let (seen, to) = (path.seen, path.local);
                     path.seen = gate.table.outbound(self.now, seen, to, &mut self.rng);
+                    path.along(&gate.up.link);
                     site = gate.parent;
                 }
             }

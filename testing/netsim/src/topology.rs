@@ -8,7 +8,7 @@ use esp_wire::Interface;
 use crate::clock::{Event, Tell};
 use crate::endpoint::Endpoint;
 use crate::host::{HostId, Port};
-use crate::link::{Link, Pipe};
+use crate::link::{Link, LinkStats, Pipe};
 use crate::nat::{Nat, NatTable};
 use crate::net::Net;
 
@@ -42,6 +42,9 @@ pub(crate) struct Site {
 pub(crate) struct Gate {
     pub(crate) parent: SiteId,
     pub(crate) table: NatTable,
+    /// The line that all hosts of the network share, out and in.
+    pub(crate) up: Pipe,
+    pub(crate) down: Pipe,
 }
 
 impl Site {
@@ -69,7 +72,12 @@ impl<E: Endpoint> Net<E> {
             .reach
             .insert(external, Reach::Gate(site));
         let table = NatTable::new(nat, external);
-        let gate = Gate { parent, table };
+        let gate = Gate {
+            parent,
+            table,
+            up: Pipe::default(),
+            down: Pipe::default(),
+        };
         self.sites.push(Site::new(Some(gate), Link::default()));
         site
     }
@@ -175,6 +183,21 @@ impl<E: Endpoint> Net<E> {
     pub fn nat_mut(&mut self, site: SiteId) -> Option<&mut Nat> {
         let gate = self.sites[site.0].gate.as_mut()?;
         Some(&mut gate.table.nat)
+    }
+
+    /// Sets the line between a NAT and the network outside, which all hosts behind it share: out,
+    /// and in.
+    pub fn set_gate(&mut self, site: SiteId, up: Link, down: Link) -> &mut Self {
+        if let Some(gate) = &mut self.sites[site.0].gate {
+            (gate.up.link, gate.down.link) = (up, down);
+        }
+        self
+    }
+
+    /// What the line between a NAT and the network outside has done: out, and in.
+    pub fn gate_stats(&self, site: SiteId) -> Option<(LinkStats, LinkStats)> {
+        let gate = self.sites[site.0].gate.as_ref()?;
+        Some((gate.up.stats(), gate.down.stats()))
     }
 
     /// The address that a NAT has outside.

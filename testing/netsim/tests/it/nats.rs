@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use esp_netsim::{HostId, Nat, Net, SiteId};
+use esp_netsim::{HostId, Link, Nat, Net, SiteId};
+use esp_wire::Instant;
 
 use crate::probe::{Probe, Seen};
 
@@ -71,6 +72,29 @@ fn hairpins() {
         let heard = net.endpoint(b).datagrams();
         assert_eq!(heard.last().unwrap().1, b"directly");
     }
+}
+
+#[test]
+fn hosts_behind_a_nat_share_its_line() {
+    let mut net = Net::seeded(4);
+    let home = net.site(Nat::port_restricted());
+    let narrow = Link::delayed(Duration::from_millis(5)).with_rate(1_000_000, 20_000);
+    net.set_gate(home, narrow.clone(), narrow);
+    let far = net.host("far", Probe::on(9));
+    let to = SocketAddr::new(net.address(far), 9);
+    for name in ["a", "b"] {
+        let host = net.host(name, Probe::on(5));
+        net.join(host, home);
+        for _ in 0..5 {
+            net.endpoint_mut(host).send(0, to, &[0; 972]);
+        }
+    }
+    net.run_for(SECOND);
+    let last = net.endpoint(far).seen.last().unwrap().0;
+    // Ten packets of 8 ms each, the line's delay, and the public network's.
+    assert_eq!(last, Instant::from_millis(80 + 5 + 20));
+    let (up, down) = net.gate_stats(home).unwrap();
+    assert_eq!((up.sent, down.sent), (10, 0));
 }
 
 #[test]
