@@ -4,8 +4,8 @@
 //!    was alone goes to the second with its answer.
 //! 2. `register` opens a client's outlet; what came for it since it joined goes out first.
 //! 3. `relay` hands a message to the other client, or keeps it for the client to come.
-//! 4. `leave`, or silence, removes a client; the one who stays becomes the initiator and hears `bye`
-//!    unless the leaver said it.
+//! 4. `leave`, or silence, removes a client; the one who stays hears `bye` unless the leaver said it, and
+//!    is the initiator from then on: clients know it by the bye, the rooms by its being alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -25,7 +25,6 @@ const EXPIRED: &str = r#"{"type":"bye","reason":"expired"}"#;
 struct Client {
     id: String,
     address: AddressKey,
-    initiator: bool,
     /// It said bye and nothing since.
     said_bye: bool,
     heard: Instant,
@@ -114,12 +113,6 @@ impl Rooms {
         (self.rooms.len(), self.by_address.values().sum())
     }
 
-    /// How many clients have a socket.
-    pub(crate) fn sockets(&self) -> usize {
-        let clients = self.rooms.values().flatten();
-        clients.filter(|client| client.outlet.is_some()).count()
-    }
-
     pub(crate) fn join(
         &mut self,
         now: Instant,
@@ -145,13 +138,11 @@ impl Rooms {
         if let Some(first) = room.first_mut() {
             messages = first.outbox.take();
             first.said_bye = false;
-            first.initiator = true;
         }
         let initiator = room.is_empty();
         room.push(Client {
             id: id.clone(),
             address,
-            initiator,
             said_bye: false,
             heard: now,
             wants_presence: false,
@@ -260,10 +251,7 @@ impl Rooms {
             // It did not leave after its bye, so it has heard what was kept for a successor.
             room[to].outbox.take();
         }
-        if bye {
-            room[to].initiator = true;
-            room[from].initiator = false;
-        } else if room[to].said_bye {
+        if !bye && room[to].said_bye {
             room[from].outbox.push(text.clone(), &self.limits);
         }
         if room[to].deliver(text, &self.limits) {
@@ -292,7 +280,6 @@ impl Rooms {
             outlet.close("left");
         }
         if let Some(stayer) = room.first_mut() {
-            stayer.initiator = true;
             if !gone.said_bye {
                 let bye = if how == Left::Silent { EXPIRED } else { BYE };
                 stayer.deliver(bye.to_owned(), &self.limits);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -157,9 +157,9 @@ fn run(runtime: Runtime, shared: Arc<Shared>, bound: Vec<Bound>) {
             task.abort();
             let _ = task.await;
         }
-        // Sockets that are registered close by themselves; other connections are cut.
+        // WebSockets say goodbye; other connections are cut.
         let deadline = Instant::now() + GOODBYE;
-        while shared.sockets() > 0 && Instant::now() < deadline {
+        while shared.sessions.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -191,6 +191,8 @@ pub(crate) struct Shared {
     pub(crate) ice_servers: Vec<IceEntry>,
     pub(crate) rates: Rates,
     pub(crate) doors: Arc<Doors>,
+    /// WebSockets that are open.
+    pub(crate) sessions: AtomicUsize,
     counters: Counters,
     rooms: Mutex<Rooms>,
     on_event: Option<OnEvent>,
@@ -224,6 +226,7 @@ impl Shared {
             ice_servers: config.ice_servers.into_iter().map(IceEntry::from).collect(),
             rates: Rates::new(limits.rate, limits.burst),
             doors: Doors::new(limits.connections, limits.connections_per_address),
+            sessions: AtomicUsize::new(0),
             counters: Counters::default(),
             rooms: Mutex::new(Rooms::new(limits.clone(), Rng::new(random()?))),
             on_event: config.on_event,
@@ -267,10 +270,6 @@ impl Shared {
             Err(_) => {}
         }
         relayed
-    }
-
-    fn sockets(&self) -> usize {
-        self.lock_rooms().sockets()
     }
 
     pub(crate) fn count_request(&self) {

@@ -6,7 +6,8 @@
 //! 4. out, before the server closes for a reason: `{"msg":"","error":REASON}`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
@@ -32,8 +33,7 @@ pub(crate) async fn upgrade(
         .max_frame_size(most)
         .write_buffer_size(0)
         .on_upgrade(move |socket| async move {
-            let session = Session { shared, connection };
-            session.run(socket).await;
+            Session::new(shared, connection).run(socket).await;
         })
 }
 
@@ -50,6 +50,9 @@ enum Command {
         msg: String,
     },
 }
+
+/// How long a client may take to close after the server has.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 struct Registration {
     room: RoomName,
@@ -72,7 +75,18 @@ enum End {
     Refused(Refusal, &'static str),
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Session {
+    fn new(shared: Arc<Shared>, connection: Connection) -> Self {
+        shared.sessions.fetch_add(1, Ordering::Relaxed);
+        Session { shared, connection }
+    }
+
     async fn run(self, mut socket: WebSocket) {
         let mut stopping = self.shared.stopping();
         let registered = tokio::select! {
@@ -102,6 +116,9 @@ impl Session {
         let _ = socket
             .send(Message::Close(Some(CloseFrame { code, reason })))
             .await;
+        // What is left unread when a socket closes makes the system drop the words that were sent.
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(FAREWELL.min(self.shared.limits.patience), rest).await;
     }
 
     async fn register(&self, socket: &mut WebSocket) -> Result<Registration, End> {

@@ -1,4 +1,7 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use esp_wire::Rng;
+use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
 use crate::mail::{Mail, Parcel, mail};
@@ -291,4 +294,162 @@ fn who_asks_is_told_of_the_other() {
     assert_eq!(text(&mut mail).as_deref(), Some(BYE));
     assert_eq!(text(&mut mail).as_deref(), Some("present: false"));
     assert_eq!(text(&mut plain).as_deref(), Some("closed: left"));
+}
+
+/// What may happen to rooms; numbers choose among the clients there are.
+#[derive(Clone, Debug)]
+enum Step {
+    Join(u8, u8),
+    Register(usize),
+    Say(usize, usize),
+    Bye(usize),
+    Leave(usize),
+    Break(usize),
+    Read(usize),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let client = 0..8_usize;
+    prop_oneof![
+        3 => (0..3_u8, 0..4_u8).prop_map(|(room, address)| Step::Join(room, address)),
+        3 => client.clone().prop_map(Step::Register),
+        6 => (client.clone(), 0..40_usize).prop_map(|(who, size)| Step::Say(who, size)),
+        1 => client.clone().prop_map(Step::Bye),
+        1 => client.clone().prop_map(Step::Leave),
+        1 => client.clone().prop_map(Step::Break),
+        3 => client.prop_map(Step::Read),
+        1 => (0..9_u64).prop_map(Step::Wait),
+    ]
+}
+
+struct Visitor {
+    room: String,
+    id: String,
+    mail: Option<Mail>,
+    /// The number of the last message it heard.
+    heard: Option<u64>,
+}
+
+impl Visitor {
+    fn hear(&mut self, text: &str) {
+        let Ok(number) = text.trim_end_matches('x').parse() else {
+            return;
+        };
+        assert!(self.heard.is_none_or(|last| last < number), "order");
+        self.heard = Some(number);
+    }
+}
+
+#[derive(Default)]
+struct Crowd {
+    visitors: Vec<Visitor>,
+    said: u64,
+}
+
+impl Crowd {
+    fn at(&mut self, index: usize) -> Option<&mut Visitor> {
+        let count = self.visitors.len();
+        self.visitors.get_mut(index % count.max(1))
+    }
+
+    fn join(&mut self, bench: &mut Bench, room: u8, address: u8) {
+        let room = format!("r{room}");
+        let address = AddressKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, address)));
+        let joined = bench.rooms.join(bench.now, room.parse().unwrap(), address);
+        let Ok(joined) = joined else {
+            return;
+        };
+        let mut visitor = Visitor {
+            room,
+            id: joined.client,
+            mail: None,
+            heard: None,
+        };
+        for text in &joined.messages {
+            visitor.hear(text);
+        }
+        self.visitors.push(visitor);
+    }
+
+    fn act(&mut self, bench: &mut Bench, step: &Step) {
+        match *step {
+            Step::Join(room, address) => self.join(bench, room, address),
+            Step::Register(who) => {
+                let Some(visitor) = self.at(who) else { return };
+                let (outlet, mail) = mail();
+                let rooms = &mut bench.rooms;
+                if rooms
+                    .register(bench.now, &visitor.room, &visitor.id, outlet, true)
+                    .is_ok()
+                {
+                    visitor.mail = Some(mail);
+                }
+            }
+            Step::Say(who, size) => {
+                self.said += 1;
+                let text = format!("{}{}", self.said, "x".repeat(size));
+                let Some(visitor) = self.at(who) else { return };
+                let _ = bench.rooms.relay(&visitor.room, &visitor.id, text, false);
+            }
+            Step::Bye(who) => {
+                let Some(visitor) = self.at(who) else { return };
+                let bye = BYE.to_owned();
+                let _ = bench.rooms.relay(&visitor.room, &visitor.id, bye, true);
+            }
+            Step::Leave(who) => {
+                let Some(visitor) = self.at(who) else { return };
+                bench.rooms.leave(&visitor.room, &visitor.id);
+            }
+            Step::Break(who) => {
+                let Some(visitor) = self.at(who) else { return };
+                visitor.mail = None;
+            }
+            Step::Read(who) => {
+                let Some(visitor) = self.at(who) else { return };
+                while let Some(text) = visitor.mail.as_mut().and_then(text) {
+                    visitor.hear(&text);
+                }
+            }
+            Step::Wait(seconds) => {
+                bench.now += Duration::from_secs(seconds);
+                bench.rooms.expire(bench.now, Duration::from_secs(15));
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_steps_keeps_the_bounds_and_the_order(
+        steps in proptest::collection::vec(step(), 0..120),
+    ) {
+        let limits = Limits {
+            rooms: 2,
+            clients_per_address: 2,
+            queue_messages: 5,
+            queue_bytes: 100,
+            ..Limits::default()
+        };
+        let mut bench = Bench::new(limits.clone());
+        let mut crowd = Crowd::default();
+        for step in &steps {
+            crowd.act(&mut bench, step);
+            let rooms = &bench.rooms;
+            prop_assert!(rooms.rooms.len() <= limits.rooms);
+            prop_assert!(rooms.rooms.values().all(|room| (1..=CLIENTS).contains(&room.len())));
+            prop_assert!(rooms.by_address.values().all(|count| *count <= 2));
+            let clients = rooms.rooms.values().map(Vec::len).sum::<usize>();
+            prop_assert_eq!(rooms.count(), (rooms.rooms.len(), clients));
+            for client in rooms.rooms.values().flatten() {
+                for queue in [&client.inbox, &client.outbox] {
+                    let bytes = queue.messages.iter().map(String::len).sum::<usize>();
+                    prop_assert_eq!(bytes, queue.bytes);
+                    prop_assert!(bytes <= 100 && queue.messages.len() <= 5);
+                }
+            }
+        }
+        bench.rooms.expire(bench.now + Duration::from_secs(60), Duration::from_secs(15));
+        prop_assert_eq!(bench.rooms.count(), (0, 0));
+    }
 }
