@@ -13,6 +13,9 @@ use crate::transaction::{RoundTrip, Transactions};
 use crate::turn::peers::{Peers, Wish};
 use crate::turn::{TurnConfig, TurnError};
 
+/// After so long a refresh that failed is tried again, four times a minute at most.
+const REFRESH_AGAIN: Duration = Duration::from_secs(15);
+
 /// What a request in flight is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -274,7 +277,7 @@ impl TurnClient {
                 0 => TurnError::Timeout,
                 _ => TurnError::Integrity,
             };
-            self.on_failed(expired.tag.purpose, error);
+            self.on_failed(now, expired.tag.purpose, error);
         }
         if let State::Allocated {
             refresh_at,
@@ -371,7 +374,7 @@ impl TurnClient {
     }
 
     /// A request did not get what it wanted.
-    pub(crate) fn on_failed(&mut self, purpose: Purpose, error: TurnError) {
+    pub(crate) fn on_failed(&mut self, now: Instant, purpose: Purpose, error: TurnError) {
         let mismatch = ErrorCode::ALLOCATION_MISMATCH;
         match purpose {
             Purpose::Close => self.end(TurnEvent::Closed),
@@ -380,7 +383,7 @@ impl TurnClient {
             _ if matches!(error, TurnError::Refused(code, _) if code == mismatch) => {
                 self.fail(TurnError::Lost);
             }
-            Purpose::Refresh => self.fail(error),
+            Purpose::Refresh => self.on_refresh_failed(now, error),
             Purpose::Peer(wish) => {
                 self.peers.on_refused(wish);
                 let peer = match wish {
@@ -389,6 +392,24 @@ impl TurnClient {
                 };
                 self.events.push_back(TurnEvent::PeerRefused(peer, error));
             }
+        }
+    }
+
+    /// RFC 8489 §6.3.4: a server in trouble, or out of reach, is asked again while there is time.
+    fn on_refresh_failed(&mut self, now: Instant, error: TurnError) {
+        let may_pass = match error {
+            TurnError::Timeout => true,
+            TurnError::Refused(code, _) => (500..600).contains(&code.0),
+            _ => false,
+        };
+        match &mut self.state {
+            State::Allocated {
+                refresh_at,
+                expires_at,
+            } if may_pass && now + REFRESH_AGAIN < *expires_at => {
+                *refresh_at = now + REFRESH_AGAIN;
+            }
+            _ => self.fail(error),
         }
     }
 

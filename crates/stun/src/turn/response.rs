@@ -108,7 +108,7 @@ impl TurnClient {
                 if self.is_reliable() {
                     // RFC 8489 §9.2.5: over a stream the transaction ends at once.
                     self.transactions.complete(id);
-                    self.on_failed(tag.purpose, TurnError::Integrity);
+                    self.on_failed(now, tag.purpose, TurnError::Integrity);
                 } else {
                     self.transactions.on_discarded(id);
                 }
@@ -119,7 +119,7 @@ impl TurnClient {
             }
             AuthVerdict::Failed(error) => {
                 self.transactions.complete(id);
-                self.on_failed(tag.purpose, TurnError::Auth(error));
+                self.on_failed(now, tag.purpose, TurnError::Auth(error));
             }
             AuthVerdict::Accept { authenticated } => {
                 self.complete(now, id);
@@ -128,7 +128,7 @@ impl TurnClient {
                     Err(TurnError::TryAlternate(server, name)) => {
                         self.on_redirect(now, tag.purpose, server, name);
                     }
-                    Err(error) => self.on_failed(tag.purpose, error),
+                    Err(error) => self.on_failed(now, tag.purpose, error),
                 }
             }
         }
@@ -233,9 +233,9 @@ impl TurnClient {
         self.redirects += 1;
         let same_family = server.is_ipv4() == self.server.is_ipv4();
         if purpose != Purpose::Allocate || self.redirects > MAX_REDIRECTS {
-            self.on_failed(purpose, refused(ErrorCode::TRY_ALTERNATE, ""));
+            self.on_failed(now, purpose, refused(ErrorCode::TRY_ALTERNATE, ""));
         } else if self.is_reliable() || !same_family {
-            self.on_failed(purpose, TurnError::TryAlternate(server, name));
+            self.on_failed(now, purpose, TurnError::TryAlternate(server, name));
         } else {
             self.server = server;
             self.auth.reset();

@@ -59,6 +59,8 @@ pub struct TurnServer {
     pub alternate: Option<SocketAddr>,
     /// Peers that are refused by 403.
     pub forbidden: Vec<IpAddr>,
+    /// So many authenticated Refresh requests are refused by 500.
+    pub trouble: u32,
     addresses: Vec<IpAddr>,
     actions: VecDeque<Action>,
     outbox: VecDeque<(Destination, Vec<u8>)>,
@@ -88,6 +90,7 @@ impl TurnServer {
             quota: 64,
             alternate: None,
             forbidden: Vec::new(),
+            trouble: 0,
             addresses: Vec::new(),
             actions: binds.collect(),
             outbox: VecDeque::new(),

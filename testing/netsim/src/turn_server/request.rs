@@ -245,6 +245,10 @@ impl TurnServer {
         request: &Message<'_>,
         proof: &Proof,
     ) -> Result<(), ErrorCode> {
+        if self.trouble > 0 {
+            self.trouble -= 1;
+            return Err(ErrorCode::SERVER_ERROR);
+        }
         let allocation = self.allocations.get_mut(&client);
         let allocation = allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         let mut lifetime = self.lifetime;

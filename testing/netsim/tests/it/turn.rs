@@ -320,6 +320,20 @@ fn a_server_that_forgets_is_noticed() {
 }
 
 #[test]
+fn a_server_in_trouble_is_asked_again() {
+    for (trouble, survives) in [(3, true), (4, false)] {
+        let mut shaky = server();
+        shaky.trouble = trouble;
+        let mut net = Net::seeded(14);
+        let at = net.turn_server_with(shaky);
+        let host = user(&mut net, "host", config(at));
+        net.run_for(12 * MINUTE);
+        let user = net.endpoint(host);
+        assert_eq!(user.client.is_allocated(), survives, "{:?}", user.events);
+    }
+}
+
+#[test]
 fn a_stream_that_breaks_ends_the_allocation() {
     let (mut net, a, _) = two(12, server(), Transport::Tls);
     let address = net.address(a);
