@@ -48,7 +48,8 @@ pub struct Peer {
     config: PeerConfig,
     origin: Origin,
     role: Role,
-    interfaces: Vec<Interface>,
+    /// The addresses of this host, once they were told.
+    interfaces: Option<Vec<Interface>>,
     call: Option<Box<Call>>,
     /// The last call while it says goodbye, and how long it may.
     leaving: Option<(Box<Call>, Instant)>,
@@ -77,7 +78,7 @@ impl Peer {
         let peer = Peer {
             role: config.role,
             config,
-            interfaces: Vec::new(),
+            interfaces: None,
             call: None,
             leaving: None,
             calls: 0,
@@ -121,7 +122,9 @@ impl Peer {
             }
         }
         call.ice.start(now);
-        call.on_input(now, Input::Interfaces(&self.interfaces));
+        if let Some(interfaces) = &self.interfaces {
+            call.on_input(now, Input::Interfaces(interfaces));
+        }
         self.call = Some(Box::new(call));
         self.advance(now);
         Ok(())
@@ -317,7 +320,7 @@ impl Peer {
     /// Noise is counted and dropped; what ends the call comes as an event.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) -> Result<(), Error> {
         if let Input::Interfaces(interfaces) = &input {
-            self.interfaces = interfaces.to_vec();
+            self.interfaces = Some(interfaces.to_vec());
         }
         if let Some(call) = &mut self.call
             && let Some(input) = call.sockets.inward(input)
@@ -344,7 +347,7 @@ impl Peer {
     /// Fills a train for one destination; `false` when nothing is to be sent now.
     pub fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> bool {
         if let Some((leaving, until)) = &mut self.leaving {
-            if *until > now && leaving.poll_transmit(now, train) {
+            if *until > now && leaving.poll_goodbye(now, train) {
                 return true;
             }
             *until = Instant::ZERO;

@@ -28,11 +28,23 @@ pub(crate) enum Input {
     Stop,
     Restart,
     Enable(bool),
-    IceInfo { role: Role, servers: Vec<IceServer> },
+    IceInfo {
+        role: Role,
+        servers: Vec<IceServer>,
+        /// The room was lost and entered anew.
+        rejoined: bool,
+    },
     SignalingConnected,
-    SignalingInterrupted { reason: String },
+    SignalingInterrupted {
+        reason: String,
+    },
     SignalingMessage(Signal<'static>),
-    SignalingClosed { reason: String },
+    SignalingClosed {
+        reason: String,
+    },
+    /// The room has lost the peer, which may still be there.
+    PeerLost,
+    PeerNotOpened,
     PeerState(State),
     PeerMessage(Signal<'static>),
     /// The pause of [`Step::Pause`] is over.
@@ -45,8 +57,14 @@ pub(crate) enum Step {
     StartSignaling,
     StopSignaling,
     SendSignal(Signal<'static>),
-    OpenPeer { role: Role, servers: Vec<IceServer> },
-    UpdateIceInfo { role: Role, servers: Vec<IceServer> },
+    OpenPeer {
+        role: Role,
+        servers: Vec<IceServer>,
+    },
+    UpdateIceInfo {
+        role: Role,
+        servers: Vec<IceServer>,
+    },
     NewConnection,
     PeerMessage(Signal<'static>),
     Disconnect,
@@ -129,7 +147,15 @@ impl Flow {
                 self.begin();
             }
             Input::Enable(enabled) => self.enable(enabled),
-            Input::IceInfo { role, servers } => self.on_ice_info(role, servers),
+            Input::IceInfo {
+                role,
+                servers,
+                rejoined,
+            } => self.on_ice_info(role, servers, rejoined),
+            // A call that lives goes on: it notices itself when the peer is gone.
+            Input::PeerLost if self.connected => {}
+            Input::PeerLost => self.on_message(Signal::Bye),
+            Input::PeerNotOpened => self.peer_open = false,
             Input::SignalingConnected => {
                 self.signaling_up = true;
                 self.tell(Event::SignalingConnected);
@@ -175,7 +201,11 @@ impl Flow {
         }
     }
 
-    fn on_ice_info(&mut self, role: Role, servers: Vec<IceServer>) {
+    fn on_ice_info(&mut self, role: Role, servers: Vec<IceServer>, rejoined: bool) {
+        // What was said in the old room is lost: an attempt under way has to begin anew.
+        if rejoined && !self.connected {
+            self.end_connection();
+        }
         if std::mem::replace(&mut self.peer_open, true) {
             self.step(Step::UpdateIceInfo { role, servers });
         } else {
@@ -185,7 +215,8 @@ impl Flow {
 
     /// Begins a connection if everything is there and none is under way.
     fn begin(&mut self) {
-        if !self.enabled || !self.peer_open || !self.signaling_up || self.connection || self.pausing {
+        if !self.enabled || !self.peer_open || !self.signaling_up || self.connection || self.pausing
+        {
             return;
         }
         self.connection = true;
@@ -282,6 +313,7 @@ mod tests {
         Input::IceInfo {
             role,
             servers: servers(),
+            rejoined: false,
         }
     }
 
@@ -322,10 +354,7 @@ mod tests {
             after(&mut flow, Input::SignalingConnected),
             [Step::NewConnection]
         );
-        assert_eq!(
-            after(&mut flow, Input::PeerState(State::NewConnection)),
-            []
-        );
+        assert_eq!(after(&mut flow, Input::PeerState(State::NewConnection)), []);
         assert_eq!(
             after(&mut flow, Input::PeerMessage(sdp("offer"))),
             [Step::SendSignal(sdp("offer"))]

@@ -80,17 +80,30 @@ impl Call {
             .map_err(|error| Error::BadData(error.to_string()))
     }
 
-    /// Puts into effect what offer and answer agreed on.
+    /// Puts into effect what offer and answer agreed on; what cannot be put into effect ends the call.
     pub(super) fn agree(
         &mut self,
         now: Instant,
         config: &PeerConfig,
         agreed: Negotiated,
     ) -> Result<(), Error> {
+        let applied = self.apply(now, config, agreed);
+        if let Err(error) = &applied {
+            self.end(error.to_string());
+        }
+        applied
+    }
+
+    fn apply(
+        &mut self,
+        now: Instant,
+        config: &PeerConfig,
+        agreed: Negotiated,
+    ) -> Result<(), Error> {
         let Some(transport) = &agreed.transport else {
-            let reason = "the peer accepted neither media nor data";
-            self.end(reason.into());
-            return Err(Error::Failed(reason.into()));
+            return Err(Error::Failed(
+                "the peer accepted neither media nor data".into(),
+            ));
         };
         let first = self.negotiation.agreed.is_none();
         self.apply_transport(now, transport)?;

@@ -30,6 +30,15 @@ impl Call {
         false
     }
 
+    /// As `poll_transmit` for a call that is over: at last DTLS says goodbye.
+    pub(crate) fn poll_goodbye(&mut self, now: Instant, train: &mut Train) -> bool {
+        if self.poll_transmit(now, train) {
+            return true;
+        }
+        self.dtls.close(now);
+        self.poll_transmit(now, train)
+    }
+
     fn poll_media(&mut self, now: Instant, train: &mut Train) -> bool {
         let Some(srtp) = &mut self.srtp else {
             return false;

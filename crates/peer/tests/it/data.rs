@@ -1,0 +1,1 @@
+//! Data channels between two peers.

@@ -1,0 +1,257 @@
+//! Two peers on a network, with a signaling that takes as long as the network.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use esp_netsim::{Endpoint, HostId, Net};
+use esp_peer::{Certificate, ChannelInfo, Event, NegotiatedMedia, Peer, PeerConfig, State};
+use esp_wire::{
+    Action, AudioInfo, Codec, DataKind, Direction, Input, Instant, Role, Signal, Train, VideoInfo,
+};
+
+type Post = Rc<RefCell<VecDeque<(Instant, Signal<'static>)>>>;
+
+/// A peer with what it was told, and a letter box on either side.
+pub(crate) struct Station {
+    pub(crate) peer: Peer,
+    pub(crate) states: Vec<State>,
+    pub(crate) sent: Vec<Signal<'static>>,
+    pub(crate) audio: Vec<(Duration, Vec<u8>)>,
+    pub(crate) video: Vec<(Duration, Vec<u8>)>,
+    pub(crate) data: Vec<(u16, DataKind, Vec<u8>)>,
+    pub(crate) channels: Vec<ChannelInfo>,
+    pub(crate) negotiated: Option<NegotiatedMedia>,
+    pub(crate) notices: Vec<String>,
+    /// Signals on their way here.
+    inbox: Post,
+    outbox: Post,
+    delay: Duration,
+    now: Instant,
+}
+
+impl Station {
+    fn new(peer: Peer, inbox: Post, outbox: Post, delay: Duration) -> Self {
+        Station {
+            peer,
+            states: Vec::new(),
+            sent: Vec::new(),
+            audio: Vec::new(),
+            video: Vec::new(),
+            data: Vec::new(),
+            channels: Vec::new(),
+            negotiated: None,
+            notices: Vec::new(),
+            inbox,
+            outbox,
+            delay,
+            now: Instant::ZERO,
+        }
+    }
+
+    pub(crate) fn has(&self, state: State) -> bool {
+        self.states.contains(&state)
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.has(State::Connected)
+    }
+
+    fn take_signals(&mut self, now: Instant) {
+        loop {
+            let due = match self.inbox.borrow().front() {
+                Some((at, _)) => *at <= now,
+                None => false,
+            };
+            if !due {
+                return;
+            }
+            let signal = self.inbox.borrow_mut().pop_front();
+            if let Some((_, signal)) = signal {
+                let _ = self.peer.handle_signal(now, &signal);
+            }
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.peer.poll_event() {
+            match event {
+                Event::State(state) => self.states.push(state),
+                Event::Msg(signal) => {
+                    let signal = signal.into_owned();
+                    self.sent.push(signal.clone());
+                    self.outbox
+                        .borrow_mut()
+                        .push_back((self.now + self.delay, signal));
+                }
+                Event::Audio(frame) => self.audio.push((frame.pts, frame.data.to_vec())),
+                Event::Video(frame) => self.video.push((frame.pts, frame.data.to_vec())),
+                Event::Data(frame) => {
+                    self.data
+                        .push((frame.stream_id, frame.kind, frame.data.to_vec()));
+                }
+                Event::ChannelOpen(channel) => self.channels.push(channel),
+                Event::ChannelClose(channel) => {
+                    self.channels
+                        .retain(|open| open.stream_id != channel.stream_id);
+                }
+                Event::Negotiated(media) => self.negotiated = Some(media),
+                Event::Notice(notice) => self.notices.push(format!("{notice:?}")),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Endpoint for Station {
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
+        self.peer.handle_input(now, input).unwrap();
+        self.take_events();
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.take_signals(now);
+        self.peer.handle_timeout(now);
+        self.take_events();
+    }
+
+    fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> bool {
+        self.now = now;
+        let sent = self.peer.poll_transmit(now, train);
+        self.take_events();
+        sent
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let letter = self.inbox.borrow().front().map(|(at, _)| *at);
+        let peer = self.peer.poll_timeout().map(|deadline| deadline.at);
+        [letter, peer].into_iter().flatten().min()
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        let action = self.peer.poll_action();
+        self.take_events();
+        action
+    }
+}
+
+/// Sound, pictures and data both ways.
+pub(crate) fn everything() -> PeerConfig {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    let certificate = CERTIFICATE.get_or_init(|| Certificate::generate().unwrap());
+    let audio = |codec, sample_rate| AudioInfo {
+        codec,
+        sample_rate,
+        channels: 1,
+    };
+    PeerConfig::default()
+        .with_audio(
+            Direction::SendRecv,
+            vec![
+                audio(Codec::Opus, 48_000),
+                audio(Codec::Pcmu, 8_000),
+                audio(Codec::Pcma, 8_000),
+            ],
+        )
+        .with_video(
+            Direction::SendRecv,
+            vec![VideoInfo {
+                codec: Codec::H264,
+                width: 640,
+                height: 480,
+                fps: 25,
+            }],
+        )
+        .with_data_channels(true)
+        .with_certificate(certificate.clone())
+}
+
+/// A network with an offerer and an answerer, each link with this delay.
+pub(crate) struct World {
+    pub(crate) net: Net<Station>,
+    pub(crate) offerer: HostId,
+    pub(crate) answerer: HostId,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, delay: Duration, offers: PeerConfig, answers: PeerConfig) -> Self {
+        let mut net = Net::seeded(seed);
+        let (forth, back) = (Post::default(), Post::default());
+        let origins = (net.origin("offerer"), net.origin("answerer"));
+        let offerer = Peer::new(offers.with_role(Role::Controlling), origins.0).unwrap();
+        let answerer = Peer::new(answers.with_role(Role::Controlled), origins.1).unwrap();
+        let offerer = net.host(
+            "offerer",
+            Station::new(offerer, back.clone(), forth.clone(), delay * 2),
+        );
+        let answerer = net.host("answerer", Station::new(answerer, forth, back, delay * 2));
+        net.delay(delay);
+        World {
+            net,
+            offerer,
+            answerer,
+        }
+    }
+
+    /// Begins a connection on both sides.
+    pub(crate) fn begin(&mut self) {
+        let now = self.net.now();
+        for host in [self.answerer, self.offerer] {
+            let station = self.net.endpoint_mut(host);
+            station.now = now;
+            station.peer.new_connection(now).unwrap();
+            station.take_events();
+        }
+    }
+
+    pub(crate) fn a(&self) -> &Station {
+        self.net.endpoint(self.offerer)
+    }
+
+    pub(crate) fn b(&self) -> &Station {
+        self.net.endpoint(self.answerer)
+    }
+
+    /// Works on the offerer.
+    pub(crate) fn at_a<T>(&mut self, work: impl FnOnce(&mut Peer, Instant) -> T) -> T {
+        self.at(self.offerer, work)
+    }
+
+    /// Works on the answerer.
+    pub(crate) fn at_b<T>(&mut self, work: impl FnOnce(&mut Peer, Instant) -> T) -> T {
+        self.at(self.answerer, work)
+    }
+
+    fn at<T>(&mut self, host: HostId, work: impl FnOnce(&mut Peer, Instant) -> T) -> T {
+        let now = self.net.now();
+        let station = self.net.endpoint_mut(host);
+        station.now = now;
+        let done = work(&mut station.peer, now);
+        station.take_events();
+        done
+    }
+
+    pub(crate) fn run_until(&mut self, done: impl Fn(&Station, &Station) -> bool) {
+        let (a, b) = (self.offerer, self.answerer);
+        let limit = Duration::from_secs(60);
+        if let Err(error) = self
+            .net
+            .try_run_until(|net| done(net.endpoint(a), net.endpoint(b)), limit)
+        {
+            for station in [self.a(), self.b()] {
+                println!("{:?}\n{:#?}", station.states, station.notices);
+            }
+            panic!("{error}");
+        }
+    }
+
+    /// Begins and runs until both sides are connected.
+    pub(crate) fn connect(&mut self) {
+        self.begin();
+        self.run_until(|a, b| a.is_connected() && b.is_connected());
+    }
+}

@@ -1,0 +1,265 @@
+//! The task of a solution: it feeds the flow and does what the flow says.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use esp_media::{AudioSettings, Capture, CaptureSettings, ProfileLevel, VideoSettings};
+use esp_peer::PeerConnection;
+use esp_signaling::Signaling;
+use esp_wire::{IceServer, Role, Signal, VideoInfo};
+
+use crate::bridge::{PeerEvents, PeerSink, SignalingBridge};
+use crate::connector::Connector;
+use crate::flow::{Flow, Input, Step};
+use crate::shared::{EventHandler, Shared, locked};
+use crate::{Event, Settings};
+
+/// What the controller is asked for.
+pub(crate) enum Work {
+    Input(Input),
+    /// The peer, or a drop on the way to it, needs a key frame.
+    Keyframe,
+    /// The peer takes this many bits a second.
+    BitrateHint(u64),
+    Notice(String),
+    SetEventHandler(Option<EventHandler>),
+    SetBitrate {
+        audio: Option<u32>,
+        video: Option<u32>,
+    },
+    /// A message for the peer by signaling, and what became of it.
+    Custom(String, std::sync::mpsc::Sender<Result<(), String>>),
+    Quit,
+}
+
+pub(crate) struct Controller {
+    flow: Flow,
+    settings: Settings,
+    signaling: Box<dyn Signaling>,
+    connector: Box<dyn Connector>,
+    shared: Arc<Shared>,
+    events: Option<EventHandler>,
+    pause_until: Option<Instant>,
+    capturing: bool,
+}
+
+impl Controller {
+    pub(crate) fn new(
+        settings: Settings,
+        signaling: Box<dyn Signaling>,
+        connector: Box<dyn Connector>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Controller {
+            flow: Flow::new(settings.reconnects, settings.enabled),
+            settings,
+            signaling,
+            connector,
+            shared,
+            events: None,
+            pause_until: None,
+            capturing: false,
+        }
+    }
+
+    /// Works until it is told to quit.
+    pub(crate) fn run(mut self, work: Receiver<Work>) {
+        loop {
+            let next = match self.pause_until {
+                None => work.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(until) => work.recv_timeout(until.saturating_duration_since(Instant::now())),
+            };
+            match next {
+                Ok(Work::Quit) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(work) => self.work(work),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.pause_until = None;
+                    self.input(Input::PauseOver);
+                }
+            }
+        }
+        self.input(Input::Stop);
+        if let Some(mut render) = locked(&self.shared.render).take() {
+            render.stop();
+        }
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Input(input) => self.input(input),
+            Work::Keyframe => self.with_capture(|capture| capture.request_keyframe()),
+            Work::BitrateHint(bitrate) => self.follow(bitrate),
+            Work::Notice(text) => self.tell(Event::Notice(text)),
+            Work::SetEventHandler(handler) => self.events = handler,
+            Work::SetBitrate { audio, video } => self.set_bitrate(audio, video),
+            Work::Custom(text, answer) => {
+                let sent = self.signaling.send_msg(&Signal::Customized(text.into()));
+                let _ = answer.send(sent.map_err(|error| error.to_string()));
+            }
+            Work::Quit => {}
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.flow.handle(input);
+        while let Some(step) = self.flow.next() {
+            self.step(step);
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::StartSignaling => {
+                let bridge = SignalingBridge::new(&self.shared);
+                if let Err(error) = self.signaling.start(Box::new(bridge)) {
+                    self.flow.handle(Input::SignalingClosed {
+                        reason: error.to_string(),
+                    });
+                }
+            }
+            Step::StopSignaling => {
+                if let Err(error) = self.signaling.stop() {
+                    self.tell(Event::Notice(format!("leaving: {error}")));
+                }
+            }
+            Step::SendSignal(signal) => {
+                if let Err(error) = self.signaling.send_msg(&signal) {
+                    self.tell(Event::Notice(format!("not sent to the peer: {error}")));
+                }
+            }
+            Step::OpenPeer { role, servers } => self.open_peer(role, servers),
+            Step::UpdateIceInfo { role, servers } => {
+                self.on_peer(|peer| peer.update_ice_info(role, &servers));
+            }
+            Step::NewConnection => self.on_peer(PeerConnection::new_connection),
+            Step::PeerMessage(signal) => self.on_peer(|peer| peer.send_msg(&signal)),
+            Step::Disconnect => self.on_peer(PeerConnection::disconnect),
+            Step::ClosePeer => {
+                let peer = locked(&self.shared.peer).take();
+                if let Some(peer) = peer {
+                    peer.close();
+                }
+                locked(&self.shared.channels).clear();
+            }
+            Step::StartMedia => self.start_media(),
+            Step::StopMedia => self.stop_media(),
+            Step::Pause(pause) => self.pause_until = Some(Instant::now() + pause),
+            Step::Tell(event) => self.tell(event),
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Some(handler) = &mut self.events {
+            handler(event);
+        }
+    }
+
+    fn on_peer(&mut self, call: impl FnOnce(&dyn PeerConnection) -> Result<(), esp_peer::Error>) {
+        let Some(peer) = self.shared.peer() else {
+            return;
+        };
+        if let Err(error) = call(&*peer) {
+            self.tell(Event::Notice(format!("the peer connection: {error}")));
+        }
+    }
+
+    fn open_peer(&mut self, role: Role, servers: Vec<IceServer>) {
+        let supported = locked(&self.shared.capture)
+            .as_ref()
+            .filter(|_| self.settings.auto_capture)
+            .map(|capture| capture.supported());
+        let config = self
+            .settings
+            .peer_config(supported.as_ref())
+            .with_role(role)
+            .with_servers(servers)
+            .with_trickle(self.signaling.trickle());
+        let events = PeerEvents::new(&self.shared);
+        match self.connector.open(config, Box::new(events)) {
+            Ok(peer) => *locked(&self.shared.peer) = Some(peer),
+            Err(error) => {
+                self.tell(Event::Notice(format!("no peer connection: {error}")));
+                self.flow.handle(Input::PeerNotOpened);
+            }
+        }
+    }
+
+    fn with_capture(&self, work: impl FnOnce(&dyn Capture)) {
+        if let Some(capture) = locked(&self.shared.capture).as_ref() {
+            work(&**capture);
+        }
+    }
+
+    fn start_media(&mut self) {
+        let Some(peer) = self.shared.peer().filter(|_| self.settings.auto_capture) else {
+            return;
+        };
+        let agreed = *locked(&self.shared.negotiated);
+        let settings = CaptureSettings {
+            audio: agreed.audio.map(|info| AudioSettings {
+                info,
+                bitrate: self.settings.audio_bitrate,
+            }),
+            video: agreed.video.map(|codec| VideoSettings {
+                profile_level: agreed
+                    .h264_profile_level
+                    .map_or_else(ProfileLevel::default, ProfileLevel),
+                bitrate: self.settings.video_bitrate,
+                // RFC 6184 §6.2: without fragments, a NAL unit must fit a packet.
+                max_nal_size: if agreed.h264_mode == 0 { 1_000 } else { 0 },
+                ..VideoSettings::new(VideoInfo {
+                    codec,
+                    width: 0,
+                    height: 0,
+                    fps: 0,
+                })
+            }),
+        };
+        if settings.audio.is_none() && settings.video.is_none() {
+            return;
+        }
+        let sink = PeerSink::new(Arc::clone(&self.shared), peer);
+        let started = match locked(&self.shared.capture).as_mut() {
+            Some(capture) => capture.start(settings, Box::new(sink)),
+            None => return,
+        };
+        match started {
+            Ok(()) => self.capturing = true,
+            Err(error) => self.tell(Event::Notice(format!("nothing is captured: {error}"))),
+        }
+    }
+
+    fn stop_media(&mut self) {
+        if std::mem::take(&mut self.capturing)
+            && let Some(capture) = locked(&self.shared.capture).as_mut()
+        {
+            capture.stop();
+        }
+    }
+
+    fn set_bitrate(&mut self, audio: Option<u32>, video: Option<u32>) {
+        if let Some(bitrate) = audio {
+            self.settings.audio_bitrate = bitrate;
+            self.with_capture(|capture| capture.set_audio_bitrate(bitrate));
+        }
+        if let Some(bitrate) = video {
+            self.settings.video_bitrate = bitrate;
+            self.with_capture(|capture| capture.set_video_bitrate(bitrate));
+        }
+    }
+
+    /// Never more than the peer takes, never more than the application asked for.
+    fn follow(&mut self, hint: u64) {
+        let hint = u32::try_from(hint).unwrap_or(u32::MAX);
+        let most = match self.settings.video_bitrate {
+            0 => hint,
+            wanted => wanted.min(hint),
+        };
+        const LEAST: u32 = 50_000;
+        self.with_capture(|capture| capture.set_video_bitrate(most.max(LEAST)));
+    }
+}
+
+/// How long `stop` of the solution may take before it goes on without an answer.
+pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(10);
