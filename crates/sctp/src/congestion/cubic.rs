@@ -25,6 +25,7 @@ pub struct Cubic {
     before: Option<Curve>,
     rtt: Duration,
     round: Round,
+    caution: Option<Caution>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,18 @@ struct Epoch {
     rise: f64,
     /// What a Reno flow would have by now.
     reno: f64,
+}
+
+/// RFC 9406 §4.3: rounds of slower growth before slow start ends for good.
+const CAUTIOUS_ROUNDS: u32 = 5;
+/// RFC 9406 §4.3: by how much growth is slower meanwhile.
+const CAUTION: f64 = 4.0;
+
+/// Slower growth after the delay rose, to see whether it falls again.
+#[derive(Clone, Copy, Debug)]
+struct Caution {
+    baseline: Duration,
+    rounds: u32,
 }
 
 /// Delay over the rounds of slow start.
@@ -67,6 +80,7 @@ impl Cubic {
             before: None,
             rtt: Duration::from_millis(100),
             round: Round::default(),
+            caution: None,
         }
     }
 
@@ -76,18 +90,42 @@ impl Cubic {
             self.round.samples += 1;
             self.round.current = Some(self.round.current.map_or(rtt, |least| least.min(rtt)));
         }
-        if let (Some(last), Some(current)) = (self.round.last, self.round.current)
-            && self.round.samples >= ROUND_SAMPLES
-            && current >= last + (last / 8).clamp(MIN_RISE, MAX_RISE)
+        if self.round.samples >= ROUND_SAMPLES
+            && let (Some(last), Some(current)) = (self.round.last, self.round.current)
         {
-            self.now.threshold = self.now.window;
+            self.judge_delay(last, current);
         }
         if acknowledged.round_ended {
-            self.round = Round {
-                last: self.round.current.or(self.round.last),
-                current: None,
-                samples: 0,
-            };
+            self.end_round();
+        }
+    }
+
+    fn judge_delay(&mut self, last: Duration, current: Duration) {
+        match self.caution {
+            None if current >= last + (last / 8).clamp(MIN_RISE, MAX_RISE) => {
+                self.caution = Some(Caution {
+                    baseline: current,
+                    rounds: 0,
+                });
+            }
+            // The rise was noise.
+            Some(caution) if current < caution.baseline => self.caution = None,
+            _ => {}
+        }
+    }
+
+    fn end_round(&mut self) {
+        self.round = Round {
+            last: self.round.current.or(self.round.last),
+            current: None,
+            samples: 0,
+        };
+        if let Some(caution) = &mut self.caution {
+            caution.rounds += 1;
+            if caution.rounds >= CAUTIOUS_ROUNDS {
+                self.now.threshold = self.now.window;
+                self.caution = None;
+            }
         }
     }
 
@@ -120,6 +158,7 @@ impl Cubic {
     }
 
     fn reduce(&mut self) {
+        self.caution = None;
         let curve = &mut self.now;
         // RFC 9438 §4.7: fast convergence gives room to newcomers.
         curve.plateau = match curve.window < curve.plateau {
@@ -157,7 +196,8 @@ impl Congestion for Cubic {
             return;
         }
         if self.in_slow_start() {
-            self.now.window += acknowledged.bytes as f64;
+            let caution = if self.caution.is_some() { CAUTION } else { 1.0 };
+            self.now.window += acknowledged.bytes as f64 / caution;
         } else {
             self.avoid_congestion(now, acknowledged.bytes);
         }
@@ -221,7 +261,7 @@ mod tests {
     #[test]
     fn rising_delay_ends_slow_start() {
         let mut cubic = Cubic::new(1_000);
-        for round in 0..4 {
+        for round in 0..9 {
             for sample in 0..8 {
                 cubic.on_acknowledged(Instant::ZERO, ack(1_000, 50 + 10 * round, sample == 7));
             }

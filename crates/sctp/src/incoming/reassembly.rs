@@ -256,20 +256,31 @@ impl Reassembly {
         run.opened.then_some(run.label)
     }
 
-    /// Discards all fragments in DATA chunks up to this TSN; `opened` gets messages of which parts
-    /// were delivered.
+    /// Discards what cannot be completed when all DATA chunks up to this TSN are skipped; `opened`
+    /// gets messages of which parts were delivered. A message that begins before the TSN and is
+    /// whole up to it may still go on.
     pub(crate) fn discard_through(
         &mut self,
         pool: &mut Pool,
         tsn: u64,
         mut opened: impl FnMut(Label),
     ) {
-        while let Some((key, _)) = self.runs.first_key_value() {
-            let key = *key;
-            if key.index > tsn {
+        let through = Key {
+            stream: 0,
+            unordered: false,
+            number: 0,
+            index: tsn,
+        };
+        let mut kept = 0;
+        loop {
+            let mut below = self.runs.range(..=through);
+            let Some((key, run)) = below.nth(kept) else {
                 return;
-            }
-            if let Some(label) = self.discard(pool, key) {
+            };
+            let key = *key;
+            if run.begins && run.next > tsn {
+                kept += 1;
+            } else if let Some(label) = self.discard(pool, key) {
                 opened(label);
             }
         }

@@ -1,1 +1,158 @@
-//! partial
+//! Partial reliability: exactly what the policy says.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use esp_sctp::{ChannelConfig, Config, Reliability};
+
+use crate::link::{Link, Net, Seen, pattern};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends messages at a steady pace; returns which arrived, in the order of arrival.
+fn stream(
+    net: &mut Net,
+    config: ChannelConfig,
+    count: usize,
+    size: usize,
+    pace: Duration,
+) -> Vec<usize> {
+    let channel = net.open(0, config);
+    net.run_until(30 * SECOND, |net| {
+        net.count(1, |seen| matches!(seen, Seen::Open { .. })) > 0
+            && net.count(0, |seen| matches!(seen, Seen::Open { .. })) > 0
+    });
+    for index in 0..count {
+        let mut data = pattern(index, size);
+        data[..4].copy_from_slice(&(index as u32).to_be_bytes());
+        net.send(0, channel, &data);
+        net.run(pace);
+    }
+    net.run(60 * SECOND);
+    let stats = net.sides[0].stats();
+    assert_eq!((stats.send_buffered, stats.in_flight), (0, 0), "{stats:?}");
+    assert_eq!(net.sides[1].stats().receive_buffered, 0);
+    net.messages(1)
+        .iter()
+        .map(|data| {
+            let index = u32::from_be_bytes([data[0], data[1], data[2], data[3]]) as usize;
+            assert!(data[4..] == pattern(index, size)[4..]);
+            index
+        })
+        .collect()
+}
+
+#[test]
+fn every_policy_delivers_what_it_says() {
+    let pace = Duration::from_millis(5);
+    for interleaving in [true, false] {
+        for ordered in [true, false] {
+            for size in [100, 6_000] {
+                for reliability in [
+                    Reliability::Reliable,
+                    Reliability::MaxRetransmits(0),
+                    Reliability::MaxRetransmits(3),
+                    Reliability::MaxLifetime(Duration::from_millis(60)),
+                ] {
+                    let side = Config::default().with_interleaving(interleaving);
+                    let mut net = Net::connected(9, [side.clone(), side], Link::lossy(0.2));
+                    let config = ChannelConfig {
+                        ordered,
+                        ..ChannelConfig::new("x").with_reliability(reliability)
+                    };
+                    let arrived = stream(&mut net, config, 200, size, pace);
+                    let distinct: BTreeSet<usize> = arrived.iter().copied().collect();
+                    let case = format!(
+                        "{interleaving} {ordered} {size} {reliability:?} {}",
+                        arrived.len()
+                    );
+                    assert_eq!(distinct.len(), arrived.len(), "{case}");
+                    assert!(!ordered || arrived.is_sorted(), "{case}");
+                    match reliability {
+                        Reliability::Reliable => assert_eq!(arrived.len(), 200, "{case}"),
+                        Reliability::MaxRetransmits(0) if size == 100 => {
+                            assert!((130..185).contains(&arrived.len()), "{case}");
+                        }
+                        Reliability::MaxRetransmits(0) => {
+                            assert!((20..120).contains(&arrived.len()), "{case}");
+                        }
+                        Reliability::MaxRetransmits(_) => {
+                            assert!((185..=200).contains(&arrived.len()), "{case}");
+                        }
+                        Reliability::MaxLifetime(_) => {
+                            assert!((1..200).contains(&arrived.len()), "{case}");
+                        }
+                    }
+                    let stats = net.sides[0].stats();
+                    if reliability == Reliability::Reliable {
+                        assert_eq!(stats.messages_abandoned, 0);
+                    } else {
+                        assert!(
+                            stats.messages_abandoned as usize + arrived.len() >= 200,
+                            "{case}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_that_expires_before_it_is_sent_is_not_sent() {
+    let mut net = Net::connected(
+        9,
+        Default::default(),
+        Link {
+            rate: 1_000_000,
+            ..Link::default()
+        },
+    );
+    let bulk = net.open(0, ChannelConfig::new("bulk").with_priority(1_024));
+    let lifetime = Reliability::MaxLifetime(Duration::from_millis(50));
+    let short = net.open(
+        0,
+        ChannelConfig::new("short")
+            .with_reliability(lifetime)
+            .with_priority(1),
+    );
+    net.run(SECOND);
+    for _ in 0..20 {
+        net.send(0, bulk, &[0; 20_000]);
+    }
+    for index in 0..20u8 {
+        net.send(0, short, &[index; 5_000]);
+    }
+    net.run(60 * SECOND);
+    let small = net
+        .messages(1)
+        .iter()
+        .filter(|data| data.len() == 5_000)
+        .count();
+    assert!(small < 10, "{small}");
+    assert_eq!(net.messages(1).len() - small, 20);
+    assert_eq!(net.sides[0].stats().messages_abandoned as usize, 20 - small);
+}
+
+#[test]
+fn a_reliable_channel_is_untouched_by_the_losses_of_another() {
+    let mut net = Net::connected(11, Default::default(), Link::lossy(0.2));
+    let loose = net.open(
+        0,
+        ChannelConfig::new("l").with_reliability(Reliability::MaxRetransmits(0)),
+    );
+    let firm = net.open(0, ChannelConfig::new("f"));
+    net.run(5 * SECOND);
+    for index in 0..200usize {
+        net.send(0, loose, &[255; 3_000]);
+        net.send(0, firm, &(index as u32).to_be_bytes());
+        net.run(Duration::from_millis(3));
+    }
+    net.run(60 * SECOND);
+    let firm: Vec<u32> = net
+        .messages(1)
+        .iter()
+        .filter(|data| data.len() == 4)
+        .map(|data| u32::from_be_bytes([data[0], data[1], data[2], data[3]]))
+        .collect();
+    assert_eq!(firm, (0..200).collect::<Vec<u32>>());
+}
