@@ -33,11 +33,15 @@ pub(crate) struct Assembler {
     assembly: Assembly,
     open: bool,
     broken: bool,
+    /// Packets were lost right before it; they may have been its parameter sets.
+    uncertain: bool,
     gap: bool,
     timestamp: u32,
     rotation: u16,
     content: Option<(Codec, u8)>,
     parameters_known: bool,
+    /// The stream carries its parameter sets itself.
+    in_band: bool,
     /// Parameter sets of SDP, in Annex B.
     parameter_sets: Vec<u8>,
     most: usize,
@@ -79,6 +83,7 @@ impl Assembler {
         if !self.open {
             self.begin(packet);
             self.broken = gap && !h264::begins_access_unit(packet.payload);
+            self.uncertain = gap;
         } else {
             self.broken |= gap;
         }
@@ -113,12 +118,15 @@ impl Assembler {
         let Some((codec, payload_type)) = self.content else {
             return;
         };
-        if self.broken || !self.assembly.is_whole() || self.frame.is_empty() {
+        let contents = self.assembly.contents;
+        let stripped = self.uncertain && self.in_band && contents.idr && !contents.sps;
+        if self.broken || stripped || !self.assembly.is_whole() || self.frame.is_empty() {
             sink(Outcome::Broken);
             return;
         }
-        let contents = self.assembly.contents;
-        self.parameters_known |= contents.sps && contents.pps;
+        let in_band = contents.sps && contents.pps;
+        self.in_band |= in_band;
+        self.parameters_known |= in_band;
         if contents.idr && !contents.sps && !self.parameter_sets.is_empty() {
             let sets = self.parameter_sets.iter().copied();
             self.frame.splice(0..0, sets);

@@ -368,3 +368,6 @@ fn pass_on(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;
