@@ -3,6 +3,8 @@
 //! The first end is the initiator. What one end sends waits until the other has started; each end has
 //! one thread that calls its events. A bye makes the end that hears it the initiator.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -29,6 +31,7 @@ pub struct Pair {
     own: SyncSender<Item>,
     inbox: Option<Receiver<Item>>,
     thread: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
     stopped: bool,
 }
 
@@ -44,6 +47,7 @@ pub fn pair() -> (Pair, Pair) {
         other: other.clone(),
         inbox: Some(inbox),
         thread: None,
+        stop: Arc::default(),
         stopped: false,
     };
     (
@@ -79,21 +83,26 @@ impl Signaling for Pair {
             .inbox
             .take()
             .ok_or_else(|| Error::Misuse("this end was started before".into()))?;
-        let (servers, role) = (self.servers.clone(), self.role);
+        let delivery = Delivery {
+            inbox,
+            stop: self.stop.clone(),
+            servers: self.servers.clone(),
+            role: self.role,
+        };
         let thread = std::thread::Builder::new()
             .name("signaling pair".into())
-            .spawn(move || deliver(&inbox, events, servers, role))
+            .spawn(move || delivery.run(events))
             .map_err(|error| Error::Misuse(format!("no thread for the signaling: {error}")))?;
         self.thread = Some(thread);
         Ok(())
     }
 
     fn send_msg(&mut self, msg: &Signal<'_>) -> Result<(), Error> {
-        if self.thread.is_none() {
-            return Err(Error::Misuse("start the signaling first".into()));
-        }
         if self.stopped {
             return Err(Error::Closed);
+        }
+        if self.thread.is_none() {
+            return Err(Error::Misuse("start the signaling first".into()));
         }
         let bye = *msg == Signal::Bye;
         let item = Item::Signal(msg.clone().into_owned());
@@ -114,8 +123,9 @@ impl Signaling for Pair {
             return Ok(());
         };
         let _ = self.other.try_send(Item::Signal(Signal::Bye));
-        // The thread drains its queue, so a full one is no reason not to wait.
-        let _ = self.own.send(Item::Stop);
+        self.stop.store(true, Ordering::SeqCst);
+        // A full queue wakes the thread as well.
+        let _ = self.own.try_send(Item::Stop);
         if thread.thread().id() != std::thread::current().id() {
             let _ = thread.join();
         }
@@ -133,29 +143,39 @@ impl Drop for Pair {
     }
 }
 
-fn deliver(
-    inbox: &Receiver<Item>,
-    mut events: Box<dyn SignalingEvents>,
+/// What the thread of an end works with.
+struct Delivery {
+    inbox: Receiver<Item>,
+    stop: Arc<AtomicBool>,
     servers: Vec<IceServer>,
     role: Role,
-) {
-    let info = |role, cause| IceInfo {
-        servers: servers.clone(),
-        role,
-        cause,
-    };
-    events.on_ice_info(info(role, IceCause::Joined));
-    events.on_connected();
-    loop {
-        match inbox.recv() {
-            Ok(Item::Signal(Signal::Bye)) => {
-                events.on_msg(Signal::Bye);
-                events.on_ice_info(info(Role::Controlling, IceCause::PeerLeft));
-            }
-            Ok(Item::Signal(signal)) => events.on_msg(signal),
-            Ok(Item::SaidBye) => events.on_ice_info(info(Role::Controlled, IceCause::Joined)),
-            Ok(Item::Stop) | Err(_) => break,
+}
+
+impl Delivery {
+    fn info(&self, role: Role, cause: IceCause) -> IceInfo {
+        IceInfo {
+            servers: self.servers.clone(),
+            role,
+            cause,
         }
     }
-    events.on_close("stopped");
+
+    fn run(self, mut events: Box<dyn SignalingEvents>) {
+        events.on_ice_info(self.info(self.role, IceCause::Joined));
+        events.on_connected();
+        while !self.stop.load(Ordering::SeqCst) {
+            match self.inbox.recv() {
+                Ok(Item::Signal(Signal::Bye)) => {
+                    events.on_msg(Signal::Bye);
+                    events.on_ice_info(self.info(Role::Controlling, IceCause::PeerLeft));
+                }
+                Ok(Item::Signal(signal)) => events.on_msg(signal),
+                Ok(Item::SaidBye) => {
+                    events.on_ice_info(self.info(Role::Controlled, IceCause::Joined));
+                }
+                Ok(Item::Stop) | Err(_) => break,
+            }
+        }
+        events.on_close("stopped");
+    }
 }
