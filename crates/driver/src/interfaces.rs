@@ -15,7 +15,7 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
             name: interface.name,
         })
         .collect();
-    found.sort_by(|a, b| (a.index, a.address).cmp(&(b.index, b.address)));
+    found.sort_by_key(|interface| (interface.index, interface.address));
     found.dedup();
     Ok(found)
 }

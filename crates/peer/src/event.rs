@@ -28,11 +28,11 @@ pub enum Event<'a> {
     Video(Frame<'a>),
     /// [`Handler::on_negotiated`].
     Negotiated(NegotiatedMedia),
-    /// [`Handler::on_channel_open`].
+    /// [`State::DataChannelOpened`], then [`Handler::on_channel_open`].
     ChannelOpen(ChannelInfo),
     /// [`Handler::on_data`].
     Data(DataFrame<'a>),
-    /// [`Handler::on_channel_close`].
+    /// [`State::DataChannelClosed`], then [`Handler::on_channel_close`].
     ChannelClose(ChannelInfo),
     /// [`Handler::on_writable`].
     Writable(u16),
@@ -43,7 +43,7 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Makes the call that belongs to the event.
+    /// Makes the calls that belong to the event.
     pub fn deliver(self, handler: &mut dyn Handler) {
         match self {
             Event::State(state) => handler.on_state(state),
@@ -53,9 +53,15 @@ impl Event<'_> {
             Event::VideoInfo(info) => handler.on_video_info(info),
             Event::Video(frame) => handler.on_video_data(frame),
             Event::Negotiated(media) => handler.on_negotiated(media),
-            Event::ChannelOpen(channel) => handler.on_channel_open(&channel),
+            Event::ChannelOpen(channel) => {
+                handler.on_state(State::DataChannelOpened);
+                handler.on_channel_open(&channel);
+            }
             Event::Data(frame) => handler.on_data(frame),
-            Event::ChannelClose(channel) => handler.on_channel_close(&channel),
+            Event::ChannelClose(channel) => {
+                handler.on_state(State::DataChannelClosed);
+                handler.on_channel_close(&channel);
+            }
             Event::Writable(stream_id) => handler.on_writable(stream_id),
             Event::Notice(notice) => handler.on_notice(&notice),
             Event::Feedback(_) => {}
@@ -134,7 +140,6 @@ pub(crate) fn of_sctp<'a>(
         } => {
             let info = channel_info(stream_id, config);
             channels.push((channel, info.clone()));
-            queue.push_back(Event::State(State::DataChannelOpened));
             Event::ChannelOpen(info)
         }
         Sctp::Message {
@@ -164,7 +169,6 @@ pub(crate) fn of_sctp<'a>(
             let known = channels
                 .iter()
                 .position(|(_, channel)| Some(channel.stream_id) == stream_id);
-            queue.push_back(Event::State(State::DataChannelClosed));
             Event::ChannelClose(match known {
                 Some(at) => channels.remove(at).1,
                 // It never opened: the label is not known here any more.

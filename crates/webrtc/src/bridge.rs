@@ -83,6 +83,15 @@ impl PeerEvents {
 
 impl Handler for PeerEvents {
     fn on_state(&mut self, state: State) {
+        if let Some(shared) = self.shared.upgrade() {
+            match state {
+                State::NewConnection => shared.renew_render(),
+                State::Disconnected | State::ConnectFailed | State::Closed => {
+                    shared.finish_render();
+                }
+                _ => {}
+            }
+        }
         self.ask(match state {
             State::VideoPliReceived => Work::Keyframe,
             state => Work::Input(Input::PeerState(state)),

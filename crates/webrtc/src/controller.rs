@@ -80,9 +80,7 @@ impl Controller {
             }
         }
         self.input(Input::Stop);
-        if let Some(mut render) = locked(&self.shared.render).take() {
-            render.stop();
-        }
+        self.shared.finish_render();
     }
 
     fn work(&mut self, work: Work) {

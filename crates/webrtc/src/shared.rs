@@ -30,10 +30,13 @@ pub trait ChannelHandler: Send {
 /// What the application hears, on the controller's thread.
 pub type EventHandler = Box<dyn FnMut(Event) + Send>;
 
+/// Makes the render of a connection that begins; `None` for none.
+pub(crate) type RenderFactory = Box<dyn FnMut() -> Option<Box<dyn Render>> + Send>;
+
 #[derive(Default)]
 pub(crate) struct Media {
     pub(crate) capture: Option<Box<dyn Capture>>,
-    pub(crate) render: Option<Box<dyn Render>>,
+    pub(crate) render: Option<RenderFactory>,
 }
 
 /// Frames on their way to the peer.
@@ -54,7 +57,9 @@ pub(crate) struct Shared {
     pub(crate) work: Sender<Work>,
     /// Taken by the controller alone for as long as a start or stop takes; never by a sink.
     pub(crate) capture: Mutex<Option<Box<dyn Capture>>>,
+    /// The render of the present connection, or of the last one.
     pub(crate) render: Mutex<Option<Box<dyn Render>>>,
+    render_factory: Mutex<Option<RenderFactory>>,
     pub(crate) peer: Mutex<Option<Arc<dyn PeerConnection>>>,
     pub(crate) negotiated: Mutex<NegotiatedMedia>,
     pub(crate) channels: Mutex<Vec<ChannelInfo>>,
@@ -67,7 +72,8 @@ impl Shared {
         Shared {
             work,
             capture: Mutex::new(media.capture),
-            render: Mutex::new(media.render),
+            render: Mutex::default(),
+            render_factory: Mutex::new(media.render),
             peer: Mutex::default(),
             negotiated: Mutex::default(),
             channels: Mutex::default(),
@@ -79,6 +85,24 @@ impl Shared {
     /// The peer connection that is open.
     pub(crate) fn peer(&self) -> Option<Arc<dyn PeerConnection>> {
         locked(&self.peer).clone()
+    }
+
+    /// Takes a new render into use for a connection that begins.
+    pub(crate) fn renew_render(&self) {
+        self.finish_render();
+        let made = locked(&self.render_factory)
+            .as_mut()
+            .and_then(|make| make());
+        if made.is_some() {
+            *locked(&self.render) = made;
+        }
+    }
+
+    /// Lets the render work off what it has; its figures can still be read.
+    pub(crate) fn finish_render(&self) {
+        if let Some(render) = locked(&self.render).as_mut() {
+            render.stop();
+        }
     }
 
     /// Hands work to the controller; after its end, nobody is there for it.

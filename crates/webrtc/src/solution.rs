@@ -71,9 +71,18 @@ impl Builder {
         self
     }
 
-    /// With this sink for the peer's sound and pictures.
-    pub fn render(mut self, render: impl Render + 'static) -> Self {
-        self.media.render = Some(Box::new(render));
+    /// With this sink for the peer's sound and pictures, which serves the first connection alone.
+    pub fn render(self, render: impl Render + 'static) -> Self {
+        let mut render: Option<Box<dyn Render>> = Some(Box::new(render));
+        self.render_factory(move || render.take())
+    }
+
+    /// With a new sink for each connection; it is stopped when the connection ends.
+    pub fn render_factory(
+        mut self,
+        make: impl FnMut() -> Option<Box<dyn Render>> + Send + 'static,
+    ) -> Self {
+        self.media.render = Some(Box::new(make));
         self
     }
 

@@ -92,7 +92,7 @@ impl Call {
         let cname = self.rtp.cname();
         local.audio = local::audio(config, self.rtp.local_ssrcs(mid_of(Kind::Audio)), cname);
         local.video = local::video(config, self.rtp.local_ssrcs(mid_of(Kind::Video)), cname);
-        local.data = config.data_channels.then(|| DataLocal {
+        local.data = config.data_channels.then_some(DataLocal {
             sctp_port: config.sctp.local_port,
             max_message_size: config.sctp.max_message_size as u64,
             sctp_init: None,

@@ -183,7 +183,7 @@ impl Call {
                 .with_ports(config.sctp.local_port, data.remote_sctp_port);
             let mut sctp = Association::new(settings, self.origin.fork("sctp"))
                 .map_err(|error| Error::InvalidArgument(error.to_string()))?;
-            sctp.set_dtls_role(now, client);
+            sctp.set_dtls_role(client);
             if client && !config.manual_channels {
                 sctp.open_channel(now, config.automatic_channel.clone())
                     .map_err(|error| Error::Failed(error.to_string()))?;

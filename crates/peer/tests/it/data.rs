@@ -1,1 +1,142 @@
 //! Data channels between two peers.
+
+use std::time::Duration;
+
+use esp_peer::{ChannelConfig, Error, Reliability, State};
+use esp_wire::{DataFrame, DataKind};
+
+use crate::station::{World, everything};
+
+fn connected(seed: u64) -> World {
+    let mut world = World::new(seed, Duration::from_millis(10), everything(), everything());
+    world.connect();
+    world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
+    world
+}
+
+fn message(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 7 + at / 251) as u8).collect()
+}
+
+fn send(world: &mut World, stream_id: u16, data: &[u8]) -> Result<(), Error> {
+    world.at_a(|peer, now| {
+        peer.send_data(
+            now,
+            DataFrame {
+                kind: DataKind::Binary,
+                stream_id,
+                data,
+            },
+        )
+    })
+}
+
+#[test]
+fn the_dtls_client_opens_one_channel_by_itself() {
+    let world = connected(1);
+    for station in [world.a(), world.b()] {
+        assert_eq!(station.channels.len(), 1);
+        assert_eq!(station.channels[0].label, "data");
+        assert!(station.has(State::DataChannelConnected));
+    }
+}
+
+#[test]
+fn messages_of_any_size_arrive_whole_also_under_loss() {
+    for (seed, loss) in [(2, 0.0), (3, 0.05)] {
+        let mut world = connected(seed);
+        world.net.loss(loss);
+        let stream_id = world.a().channels[0].stream_id;
+        let sizes = [0, 1, 1_200, 65_536, 262_144, 1 << 20];
+        for (sent, size) in sizes.into_iter().enumerate() {
+            let data = message(size);
+            send(&mut world, stream_id, &data).unwrap();
+            world.run_until(|_, b| b.data.len() > sent);
+            assert!(world.b().data[sent].2 == data, "{size} bytes differ");
+        }
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused_with_the_limit() {
+    let mut world = connected(4);
+    let stream_id = world.a().channels[0].stream_id;
+    let error = send(&mut world, stream_id, &message((1 << 20) + 1)).unwrap_err();
+    assert_eq!(
+        error,
+        Error::TooLarge {
+            size: (1 << 20) + 1,
+            limit: 1 << 20
+        }
+    );
+    assert!(error.to_string().contains("1048576"), "{error}");
+}
+
+#[test]
+fn channels_of_both_sides_open_and_close() {
+    let mut world = connected(5);
+    for (label, side) in [("from a", true), ("from b", false)] {
+        let config = ChannelConfig::new(label)
+            .unordered()
+            .with_reliability(Reliability::MaxRetransmits(0));
+        match side {
+            true => world.at_a(|peer, now| peer.create_data_channel(now, config).unwrap()),
+            false => world.at_b(|peer, now| peer.create_data_channel(now, config).unwrap()),
+        }
+    }
+    world.run_until(|a, b| a.channels.len() == 3 && b.channels.len() == 3);
+    let labels = |world: &World| {
+        let mut labels: Vec<String> = world
+            .a()
+            .channels
+            .iter()
+            .map(|it| it.label.clone())
+            .collect();
+        labels.sort();
+        labels
+    };
+    assert_eq!(labels(&world), ["data", "from a", "from b"]);
+    let stream_id = world
+        .a()
+        .channels
+        .iter()
+        .find(|channel| channel.label == "from b")
+        .unwrap()
+        .stream_id;
+    world.at_a(|peer, now| peer.close_data_channel(now, stream_id).unwrap());
+    world.run_until(|a, b| a.channels.len() == 2 && b.channels.len() == 2);
+    assert_eq!(labels(&world), ["data", "from a"]);
+    assert_eq!(
+        send(&mut world, stream_id, b"late"),
+        Err(Error::NotExists("no data channel is open on this stream"))
+    );
+}
+
+#[test]
+fn without_delivery_the_window_closes_and_nothing_is_lost() {
+    let mut world = connected(6);
+    let stream_id = world.a().channels[0].stream_id;
+    world.at_b(|peer, _| peer.set_delivery(false));
+    let mut sent = 0;
+    // Sending goes on until the memory of both sides is full.
+    for _ in 0..1_000 {
+        match send(&mut world, stream_id, &message(65_536)) {
+            Ok(()) => sent += 1,
+            Err(Error::WouldBlock) => world.net.run_for(Duration::from_millis(100)),
+            Err(error) => panic!("{error}"),
+        }
+        if world.net.now().as_nanos() > 20_000_000_000 {
+            break;
+        }
+    }
+    assert!(world.b().data.is_empty());
+    world.at_b(|peer, _| peer.set_delivery(true));
+    world.run_until(|_, b| b.data.len() == sent);
+    assert!(
+        world
+            .b()
+            .data
+            .iter()
+            .all(|(_, _, data)| *data == message(65_536))
+    );
+}

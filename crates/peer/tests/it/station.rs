@@ -166,7 +166,7 @@ pub(crate) fn everything() -> PeerConfig {
                 fps: 25,
             }],
         )
-        .with_data_channels(true)
+        .with_data_channels(false)
         .with_certificate(certificate.clone())
 }
 
