@@ -86,6 +86,7 @@ fn send(
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a measurement needs the clock")]
 fn run(total: u64, size: usize, count: usize, config: &Config) -> Result<(), Error> {
     let mut pair = Pair::new(config)?;
     for side in &mut pair.sides {
@@ -136,7 +137,6 @@ fn run(total: u64, size: usize, count: usize, config: &Config) -> Result<(), Err
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a measurement needs the clock")]
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, default: u64| -> u64 {

@@ -60,10 +60,9 @@ impl Ranges {
     /// True when `value` would stand alone, as one range more.
     pub(crate) fn would_split(&self, value: u64) -> bool {
         let index = self.find(value.saturating_sub(1));
-        !self
-            .ranges
+        self.ranges
             .get(index)
-            .is_some_and(|(first, _)| *first <= value + 1)
+            .is_none_or(|(first, _)| *first > value + 1)
     }
 
     pub(crate) fn add(&mut self, value: u64) {

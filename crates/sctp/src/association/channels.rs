@@ -104,6 +104,7 @@ impl Association {
     /// A message or part is complete: its stream decides when it is delivered.
     pub(super) fn accept(&mut self, received: Received) {
         let stream = received.label.stream;
+        self.supersede(stream);
         let key = match self.channels.key_on(stream) {
             Some(key) => key,
             None if self.channels.len() < self.config.max_channels => self.channels.add(
@@ -118,6 +119,21 @@ impl Association {
             }
         };
         self.in_order(key, |inc, deliver| inc.accept(received, deliver));
+    }
+
+    /// A message on a stream that the peer has reset, after it was asked to accept our reset: it
+    /// uses the stream again, so it has performed ours, and only the answer is missing.
+    fn supersede(&mut self, stream: u16) {
+        let Some(key) = self.channels.key_on(stream) else {
+            return;
+        };
+        if let Some(channel) = self.channels.get_mut(key)
+            && channel.incoming_reset
+            && channel.outgoing_reset == Reset::Requested
+        {
+            channel.outgoing_reset = Reset::Done;
+            self.finish_close(key);
+        }
     }
 
     /// Runs one step of a stream's order and takes what it releases.
@@ -316,6 +332,9 @@ impl Association {
         let (Some(channel), Some(handle)) = (self.channels.get_mut(key), handle) else {
             return;
         };
+        if std::mem::replace(&mut channel.retired, true) {
+            return;
+        }
         let (stream, announced) = (channel.stream, channel.phase != ChannelPhase::Unannounced);
         let mut leftovers: Vec<Received> = channel.inc.reset().collect();
         if !announced {
@@ -347,12 +366,6 @@ impl Association {
     /// All channels end with the association.
     pub(super) fn close_all_channels(&mut self) {
         for key in self.channels.keys() {
-            let done = self.channels.get(key).is_none_or(|channel| {
-                channel.outgoing_reset == Reset::Done && channel.incoming_reset
-            });
-            if done {
-                continue;
-            }
             if let Some(channel) = self.channels.get_mut(key) {
                 channel.outgoing_reset = Reset::Done;
                 channel.incoming_reset = true;

@@ -11,7 +11,7 @@ use esp_wire::Instant;
 
 use super::{Association, delivery::Notice};
 use crate::{
-    CloseReason, Why,
+    ChannelHandle, CloseReason, Why,
     channel::{Phase as ChannelPhase, Reset},
     chunk::reconfig::{self, Outcome, Request},
     serial,
@@ -27,7 +27,7 @@ pub(super) struct Reconfig {
     expected: u32,
     outstanding: Option<Outstanding>,
     /// Channels that want their outgoing stream reset.
-    wanted: VecDeque<u32>,
+    wanted: VecDeque<ChannelHandle>,
     /// What we answered to the peer's last requests, for repetitions; the last one at the end.
     answers: VecDeque<(u32, Outcome)>,
     /// Streams that we may send on.
@@ -48,7 +48,7 @@ struct Outstanding {
 
 #[derive(Debug)]
 enum Asked {
-    Reset(Vec<u32>),
+    Reset(Vec<ChannelHandle>),
     Add(u16),
 }
 
@@ -91,12 +91,13 @@ impl Reconfig {
 impl Association {
     /// The channel's outgoing stream is to be reset after what it still has to send.
     pub(super) fn want_reset(&mut self, now: Instant, key: u32) {
-        if let Some(channel) = self.channels.get_mut(key)
+        let handle = self.channels.handle(key);
+        if let (Some(channel), Some(handle)) = (self.channels.get_mut(key), handle)
             && channel.outgoing_reset == Reset::No
         {
             channel.outgoing_reset = Reset::Wanted;
             channel.phase = ChannelPhase::Closing;
-            self.reconfig.wanted.push_back(key);
+            self.reconfig.wanted.push_back(handle);
             self.pursue_reconfig(now);
         }
     }
@@ -121,8 +122,10 @@ impl Association {
 
     /// A peer without RFC 6525 cannot reset: our side of the channel just ends.
     fn close_without_reset(&mut self) {
-        while let Some(key) = self.reconfig.wanted.pop_front() {
-            self.fail_channel(key);
+        while let Some(handle) = self.reconfig.wanted.pop_front() {
+            if let Some(key) = self.channels.key(handle) {
+                self.fail_channel(key);
+            }
         }
     }
 
@@ -134,28 +137,29 @@ impl Association {
     }
 
     fn request_reset(&mut self, now: Instant) {
-        let (mut keys, mut streams) = (Vec::new(), Vec::new());
+        let (mut handles, mut streams) = (Vec::new(), Vec::new());
         for _ in 0..self.reconfig.wanted.len().min(PASS) {
-            let Some(key) = self.reconfig.wanted.pop_front() else {
+            let Some(handle) = self.reconfig.wanted.pop_front() else {
                 break;
             };
-            let Some(channel) = self.channels.get_mut(key) else {
+            let key = self.channels.key(handle);
+            let Some(channel) = key.and_then(|key| self.channels.get_mut(key)) else {
                 continue;
             };
             // RFC 6525 §5.1.2: what was sent on the stream is to be acknowledged first.
             match channel.stream {
                 Some(stream) if channel.out.live == 0 => {
                     channel.outgoing_reset = Reset::Requested;
-                    keys.push(key);
+                    handles.push(handle);
                     streams.push(stream);
                 }
-                _ => self.reconfig.wanted.push_back(key),
+                _ => self.reconfig.wanted.push_back(handle),
             }
-            if keys.len() == BATCH {
+            if handles.len() == BATCH {
                 break;
             }
         }
-        if keys.is_empty() {
+        if handles.is_empty() {
             return;
         }
         let request = Request::OutgoingReset {
@@ -164,7 +168,7 @@ impl Association {
             last_tsn: self.out.last_tsn() as u32,
             streams,
         };
-        self.request(now, Asked::Reset(keys), &request);
+        self.request(now, Asked::Reset(handles), &request);
     }
 
     fn request(&mut self, now: Instant, what: Asked, request: &Request) {
@@ -347,21 +351,26 @@ impl Association {
         self.timers.stop(Why::Reconfig);
         let done = matches!(outcome, Outcome::Performed | Outcome::NothingToDo);
         match self.reconfig.outstanding.take().map(|asked| asked.what) {
-            Some(Asked::Reset(keys)) => self.outgoing_reset_done(&keys),
+            Some(Asked::Reset(handles)) => self.outgoing_reset_done(&handles),
             Some(Asked::Add(count)) => self.streams_added(count, done),
             None => {}
         }
         self.pursue_reconfig(now);
     }
 
-    fn outgoing_reset_done(&mut self, keys: &[u32]) {
-        for key in keys {
-            if let Some(channel) = self.channels.get_mut(*key) {
+    fn outgoing_reset_done(&mut self, handles: &[ChannelHandle]) {
+        for handle in handles {
+            let Some(key) = self.channels.key(*handle) else {
+                continue;
+            };
+            if let Some(channel) = self.channels.get_mut(key)
+                && channel.outgoing_reset == Reset::Requested
+            {
                 channel.outgoing_reset = Reset::Done;
                 channel.out.next_ordered = 0;
                 channel.out.next_unordered = 0;
             }
-            self.finish_close(*key);
+            self.finish_close(key);
         }
     }
 

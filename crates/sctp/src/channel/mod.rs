@@ -50,6 +50,8 @@ pub(crate) struct Channel {
     pub(crate) inc: InStream,
     pub(crate) outgoing_reset: Reset,
     pub(crate) incoming_reset: bool,
+    /// Its stream is free, the owner has been told or will be.
+    pub(crate) retired: bool,
     /// Size of the message that `send` refused.
     pub(crate) blocked: Option<usize>,
     pub(crate) low_threshold: usize,
@@ -86,6 +88,7 @@ impl Channels {
             inc: InStream::default(),
             outgoing_reset: Reset::No,
             incoming_reset: false,
+            retired: false,
             blocked: None,
             low_threshold: 0,
         });

@@ -223,7 +223,7 @@ impl Reassembly {
     /// The run that has the beginning of the message to which this fragment belongs.
     pub(crate) fn beginning_of(&self, key: Key) -> Option<(Key, Label, usize)> {
         let (first, run) = self.runs.range(..=key).next_back()?;
-        (first.same_message(&key) && run.begins).then(|| (*first, run.label, run.bytes.len()))
+        (first.same_message(&key) && run.begins).then_some((*first, run.label, run.bytes.len()))
     }
 
     /// Beginnings of messages, for delivery in parts when memory runs out.

@@ -41,6 +41,11 @@ impl Outgoing {
         if cumulative >= self.flight.next_tsn() {
             return Err(PeerMisbehaved::AcknowledgedUnsent);
         }
+        // Reports of duplicates are worth reading even when the SACK was overtaken by a later one.
+        for tsn in sack.duplicates() {
+            self.recovery
+                .on_duplicate(serial::unwrap32(cumulative, tsn));
+        }
         if cumulative < self.flight.cumulative() {
             return Ok(SackEffect {
                 stale: true,
@@ -53,10 +58,6 @@ impl Outgoing {
         let mut sum = Sum::default();
         self.take_cumulative(channels, now, cumulative, before, &mut sum);
         self.take_blocks(now, cumulative, sack, before, &mut sum);
-        for tsn in sack.duplicates() {
-            self.recovery
-                .on_duplicate(serial::unwrap32(cumulative, tsn));
-        }
         let was_closed = self.peer_window == 0;
         self.peer_window = sack.window as usize;
         if was_closed && self.peer_window > 0 {

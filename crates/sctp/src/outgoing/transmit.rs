@@ -5,9 +5,10 @@ use esp_wire::Instant;
 use super::{
     Outgoing,
     flight::{Entry, NO_SEGMENT, State},
+    queue::{Message, Policy},
 };
 use crate::{
-    channel::{Channels, dcep},
+    channel::{Channel, Channels, dcep},
     chunk::data::{Data, flag},
     packet::Builder,
 };
@@ -283,17 +284,7 @@ impl Outgoing {
         ) else {
             return;
         };
-        let mut flags = 0;
-        if !message.begun {
-            message.begun = true;
-            message.first_tsn = tsn;
-            message.stream = channel.stream.unwrap_or_default();
-            message.number = channel.out.number(message.unordered, self.interleaved);
-            flags |= flag::BEGIN;
-        }
-        if message.unordered {
-            flags |= flag::UNORDERED;
-        }
+        let mut flags = begin(message, channel, tsn, self.interleaved);
         message.last_tsn = tsn;
         let from = segment.sent;
         segment.sent += piece.len;
@@ -309,12 +300,9 @@ impl Outgoing {
             channel.out.queue.pop_front();
         }
         // RFC 7053 §4: the sender waits for the answer when a window is full.
-        let immediate = match in_flight + piece.len >= window
-            || data + piece.len + self.packet_size > peer_window
-        {
-            true => flag::IMMEDIATE,
-            false => 0,
-        };
+        let waits =
+            in_flight + piece.len >= window || data + piece.len + self.packet_size > peer_window;
+        let immediate = if waits { flag::IMMEDIATE } else { 0 };
         let ppid = message.ppid;
         let fragment = message.next_fragment;
         message.next_fragment = fragment.wrapping_add(1);
@@ -379,12 +367,28 @@ impl Outgoing {
     }
 }
 
+/// The flags of a fragment's message; the first fragment gives it its number.
+fn begin(message: &mut Message, channel: &mut Channel, tsn: u64, interleaved: bool) -> u8 {
+    let order = match message.unordered {
+        true => flag::UNORDERED,
+        false => 0,
+    };
+    if message.begun {
+        return order;
+    }
+    message.begun = true;
+    message.first_tsn = tsn;
+    message.stream = channel.stream.unwrap_or_default();
+    message.number = channel.out.number(message.unordered, interleaved);
+    order | flag::BEGIN
+}
+
 /// The next fragment of a channel.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     segment: u32,
     message: u32,
-    policy: super::queue::Policy,
+    policy: Policy,
     /// Zero when it does not fit.
     len: usize,
 }

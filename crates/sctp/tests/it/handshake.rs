@@ -277,7 +277,7 @@ fn an_old_cookie_is_refused_and_a_forged_one_ignored() {
     forged[8..12].copy_from_slice(&sum.to_le_bytes());
     net.inject(1, forged);
     assert!(!net.sides[1].is_connected());
-    net.now = net.now + 100 * SECOND;
+    net.now += 100 * SECOND;
     net.inject(1, echo.clone());
     assert!(!net.sides[1].is_connected());
 }

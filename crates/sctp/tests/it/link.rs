@@ -119,6 +119,10 @@ impl Seen {
     }
 }
 
+/// A packet on its way: arrival, order, receiver, bytes.
+type Flying = (Instant, u64, usize, Vec<u8>);
+type Filter = Box<dyn FnMut(usize, &[u8]) -> bool>;
+
 /// Two associations.
 pub(crate) struct Net {
     pub(crate) now: Instant,
@@ -126,7 +130,7 @@ pub(crate) struct Net {
     pub(crate) seen: [Vec<Seen>; 2],
     pub(crate) link: Link,
     /// Packets on their way: arrival, order, receiver, bytes.
-    flying: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    flying: BinaryHeap<Reverse<Flying>>,
     order: u64,
     busy: [Instant; 2],
     rng: Rng,
@@ -134,7 +138,7 @@ pub(crate) struct Net {
     pub(crate) packets: [u64; 2],
     pub(crate) largest: usize,
     /// Drops packets that it says yes to: sender, bytes.
-    pub(crate) filter: Option<Box<dyn FnMut(usize, &[u8]) -> bool>>,
+    pub(crate) filter: Option<Filter>,
     /// Poll events as they come.
     pub(crate) polling: [bool; 2],
 }
@@ -146,7 +150,8 @@ impl Net {
         let mut index = 0;
         let sides = configs.map(|config| {
             index += 1;
-            let mut side = Association::new(config, Origin::seeded(seed * 2 + index)).unwrap();
+            let mut side = Association::new(config, Origin::seeded(seed * 2 + index))
+                .expect("a call that must succeed");
             side.set_path(ROOM, 1_160);
             side.set_dtls_role(index == 1);
             side.set_remote_max_message_size(0);
@@ -182,8 +187,12 @@ impl Net {
 
     pub(crate) fn connect(&mut self) {
         let now = self.now;
-        self.sides[0].connect(now).unwrap();
-        self.sides[1].connect(now).unwrap();
+        self.sides[0]
+            .connect(now)
+            .expect("a call that must succeed");
+        self.sides[1]
+            .connect(now)
+            .expect("a call that must succeed");
         self.run_until(Duration::from_secs(60), |net| {
             net.sides.iter().all(Association::is_connected)
         });
@@ -235,8 +244,8 @@ impl Net {
                 if start - self.now > self.link.queue {
                     continue;
                 }
-                let bits = (packet.len() as u64 + 57) * 8;
-                at = start + Duration::from_nanos(bits * 1_000_000_000 / self.link.rate);
+                let bits = (packet.len() + 57) as f64 * 8.0;
+                at = start + Duration::from_secs_f64(bits / self.link.rate as f64);
                 self.busy[from] = at;
             }
             if self.rng.chance(self.link.loss) {
@@ -319,14 +328,16 @@ impl Net {
 
     pub(crate) fn open(&mut self, side: usize, config: esp_sctp::ChannelConfig) -> ChannelHandle {
         let now = self.now;
-        self.sides[side].open_channel(now, config).unwrap()
+        self.sides[side]
+            .open_channel(now, config)
+            .expect("a call that must succeed")
     }
 
     pub(crate) fn send(&mut self, side: usize, channel: ChannelHandle, data: &[u8]) {
         let now = self.now;
         self.sides[side]
             .send(now, channel, DataKind::Binary, data)
-            .unwrap();
+            .expect("a call that must succeed");
     }
 
     /// The peer's handle for a stream of ours.
