@@ -169,6 +169,10 @@ impl Config {
                 "report_interval is below 10 ms",
             ),
             (
+                self.report_interval <= Duration::from_secs(3_600),
+                "report_interval is above an hour",
+            ),
+            (
                 self.twcc_interval >= Duration::from_millis(10),
                 "twcc_interval is below 10 ms",
             ),

@@ -78,6 +78,7 @@ pub struct Session {
     rng: Rng,
     cname: String,
     room: Room,
+    rtcp_room: Option<Room>,
     max_packet: usize,
     tracks: Vec<Track>,
     router: Router,
@@ -118,6 +119,7 @@ impl Session {
         Ok(Session {
             cname: rng.ice_chars(16),
             room: Room::default(),
+            rtcp_room: None,
             max_packet: DEFAULT_PACKET,
             tracks: Vec::new(),
             router: Router::new(),
@@ -159,6 +161,13 @@ impl Session {
     pub fn set_path(&mut self, room: Room, max_packet: usize) {
         self.room = room;
         self.max_packet = max_packet.clamp(200, MAX_PACKET);
+        self.rtcp_room = None;
+    }
+
+    /// The room of RTCP trains where it differs from that of RTP, as with SRTCP's index of four
+    /// bytes; to be called after [`Session::set_path`]. RTCP packets are smaller by the difference.
+    pub fn set_rtcp_room(&mut self, room: Room) {
+        self.rtcp_room = Some(room);
     }
 
     /// The SSRCs under which the m-section `mid` sends; the same for all of the session's life,

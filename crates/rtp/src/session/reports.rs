@@ -88,12 +88,15 @@ impl Session {
         }
         let mut buffer = std::mem::take(&mut self.outgoing.buffer);
         buffer.resize(super::MAX_PACKET, 0);
-        let mut out = Writer::new(&mut buffer[..self.max_packet]);
+        let room = self.rtcp_room.unwrap_or(self.room);
+        let more = (room.head + room.tail).saturating_sub(self.room.head + self.room.tail);
+        let limit = self.max_packet.saturating_sub(more);
+        let mut out = Writer::new(&mut buffer[..limit]);
         self.write_rtcp(now, &mut out);
         let len = out.len();
         let mut filled = false;
         if len > 0 {
-            train.begin(self.room, len);
+            train.begin(room, len);
             filled = train.push(&buffer[..len]);
         }
         self.outgoing.buffer = buffer;
@@ -162,7 +165,7 @@ impl Session {
         blocks.clear();
         ssrcs.clear();
         // A compound of half the packet leaves room for descriptions and feedback.
-        let most = (self.max_packet / 2 / 24).min(MAX_BLOCKS);
+        let most = (out.room() / 2 / 24).min(MAX_BLOCKS);
         let receivers = self.receivers.iter_mut().take(most);
         blocks.extend(receivers.map(|receiver| receiver.report(now)));
         let span = self.config.report_interval * ACTIVE_INTERVALS;

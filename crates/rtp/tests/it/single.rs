@@ -259,3 +259,26 @@ fn parameter_sets_of_sdp_go_before_a_keyframe_without_any() {
         }
     }
 }
+
+#[test]
+fn rtcp_may_have_a_room_of_its_own() {
+    let mut session = session(&[video(h264().with_feedback())]);
+    let room = |tail| esp_wire::Room { head: 4, tail };
+    session.set_path(room(10), 1_000);
+    session.set_rtcp_room(room(14));
+    let unit = &picture(0, 10, false)[4..];
+    session.handle_rtp(Instant::ZERO, &mut rtp(1, 96, 1, None, unit));
+    let mut train = Train::with_capacity(10_000);
+    let class = session.poll_transmit(Instant::ZERO, &mut train);
+    assert_eq!((class, train.room()), (Some(Class::Rtcp), room(14)));
+    let data = picture(0, 10, true);
+    let frame = Frame {
+        pts: Duration::ZERO,
+        data: &data,
+    };
+    session
+        .send_frame(Instant::ZERO, TrackId(0), frame)
+        .unwrap();
+    let class = session.poll_transmit(Instant::ZERO, &mut train);
+    assert_eq!((class, train.room()), (Some(Class::Rtp), room(10)));
+}
