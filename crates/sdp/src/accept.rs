@@ -5,8 +5,8 @@ use esp_wire::Direction;
 use crate::answer::{remote_transport, state};
 use crate::matching::{Fit, answered_role, common_extensions, fit, message_size, sources};
 use crate::{
-    Description, Error, Extension, MediaSection, Negotiated, NegotiatedCodec, NegotiatedData,
-    NegotiatedMedia, Params, Payload, SectionKind, Transport,
+    Described, Description, Error, Extension, MediaSection, Negotiated, NegotiatedCodec,
+    NegotiatedData, NegotiatedMedia, Params, Payload, SectionKind, Transport,
 };
 
 /// Takes the answer to our offer.
@@ -29,7 +29,10 @@ pub fn accept(offer: &Description, answer: &Description) -> Result<Negotiated, E
         bundle: Vec::new(),
         sections: Vec::new(),
         session_version: offer.version().1,
+        described: Described::default(),
     };
+    negotiated.described.add(offer);
+    negotiated.described.add(answer);
     let mut accepted = Vec::with_capacity(ours.len());
     for (index, (our, their)) in ours.iter().zip(theirs).enumerate() {
         let bundled = match group {

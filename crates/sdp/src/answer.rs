@@ -11,8 +11,8 @@ use crate::matching::{
     Common, answering_role, common_codecs, common_extensions, message_size, sources,
 };
 use crate::{
-    Description, Error, Limits, Local, MediaSection, Negotiated, NegotiatedData, NegotiatedMedia,
-    RemoteCandidate, SectionKind, SectionState, Transport,
+    Described, Description, Error, Limits, Local, MediaSection, Negotiated, NegotiatedData,
+    NegotiatedMedia, RemoteCandidate, SectionKind, SectionState, Transport,
 };
 
 /// Answers an offer.
@@ -54,7 +54,9 @@ pub fn answer(
         bundle,
         sections: Vec::new(),
         session_version: version,
+        described: previous.map_or_else(Described::default, |previous| previous.described.clone()),
     };
+    negotiated.described.add(offer);
     let mut text = lines::session(local, version, &negotiated.bundle);
     for (index, (section, content)) in offer.sections().iter().zip(chosen).enumerate() {
         let line = u16::try_from(index).unwrap_or(u16::MAX);

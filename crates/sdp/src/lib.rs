@@ -38,8 +38,8 @@ pub use fragment::{Fragment, FragmentSection};
 pub use h264::{H264Params, Profile, ProfileLevelId};
 pub use local::{DataLocal, Local, MediaLocal};
 pub use negotiated::{
-    Changes, Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedMedia, RemoteCandidate,
-    SectionState, Transport,
+    Changes, Described, Negotiated, NegotiatedCodec, NegotiatedData, NegotiatedMedia,
+    RemoteCandidate, SectionState, Transport,
 };
 pub use offer::offer;
 pub use payload::Payload;

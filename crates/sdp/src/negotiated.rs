@@ -2,7 +2,9 @@
 
 use esp_wire::{Codec, Direction, Kind};
 
-use crate::{DtlsRole, Extension, Feedback, Fingerprint, Ice, Msid, Params, SectionKind};
+use crate::{
+    Description, DtlsRole, Extension, Feedback, Fingerprint, Ice, Msid, Params, SectionKind,
+};
 
 /// The outcome of an offer and its answer; handed back for the next round.
 #[derive(Clone, Debug)]
@@ -19,6 +21,36 @@ pub struct Negotiated {
     pub sections: Vec<SectionState>,
     /// The version of our own description.
     pub session_version: u64,
+    /// Numbers that have a meaning, in use or not; later offers give them no other one.
+    pub described: Described,
+}
+
+/// Numbers that either side has given a meaning (RFC 3264 §8.3.2, RFC 8285 §5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Header extensions by number.
+    pub extensions: Vec<(u8, String)>,
+    /// Payload types.
+    pub payload_types: Vec<u8>,
+}
+
+impl Described {
+    /// Adds what a description gives a meaning.
+    pub(crate) fn add(&mut self, description: &Description) {
+        for section in description.sections() {
+            for map in &section.extensions {
+                let known = (map.id, map.uri.clone());
+                if !self.extensions.contains(&known) {
+                    self.extensions.push(known);
+                }
+            }
+            for payload in &section.payloads {
+                if !self.payload_types.contains(&payload.payload_type) {
+                    self.payload_types.push(payload.payload_type);
+                }
+            }
+        }
+    }
 }
 
 /// The one transport of a bundle.

@@ -196,11 +196,17 @@ impl<'a> PayloadTypes<'a> {
             .flat_map(|previous| &previous.media)
             .filter(|media| local.media(media.kind).is_some() && kinds.contains(&media.kind))
             .flat_map(|media| &media.receive);
+        // Static types mean the same to everybody.
+        let described = previous
+            .into_iter()
+            .flat_map(|previous| previous.described.payload_types.iter().copied())
+            .filter(|number| *number >= 35);
         PayloadTypes {
             previous,
             taken: agreed
                 .flat_map(|codec| [Some(codec.payload_type), codec.rtx_payload_type])
                 .flatten()
+                .chain(described)
                 .collect(),
         }
     }
@@ -269,12 +275,22 @@ fn extension_ids(local: &Local, previous: Option<&Negotiated>) -> Vec<(u8, Exten
             ids.push((*id, *extension));
         }
     }
+    let described: &[(u8, String)] =
+        previous.map_or(&[], |previous| &previous.described.extensions);
     let wanted = [&local.audio, &local.video].into_iter().flatten();
     for extension in wanted.flat_map(|media| &media.extensions) {
         if ids.iter().any(|(_, known)| known == extension) {
             continue;
         }
-        if let Some(id) = (1..=14).find(|id| ids.iter().all(|(known, _)| known != id)) {
+        // The number that it was described under, else one that means nothing yet.
+        let before = described
+            .iter()
+            .find(|(id, uri)| *id <= 14 && uri == extension.uri())
+            .map(|(id, _)| *id);
+        let free = |id: &u8| ids.iter().all(|(known, _)| known != id);
+        let unused =
+            || (1..=14).find(|id| free(id) && described.iter().all(|(known, _)| known != id));
+        if let Some(id) = before.filter(free).or_else(unused) {
             ids.push((id, *extension));
         }
     }

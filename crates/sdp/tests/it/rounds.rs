@@ -136,3 +136,35 @@ fn holding_changes_nothing_but_the_direction() {
     assert_eq!(second.sections()[0].direction, Direction::None);
     assert!(!second.sections()[0].is_rejected());
 }
+
+#[test]
+fn numbers_that_the_peer_described_get_no_other_meaning() {
+    let mut us = device();
+    us.video = None;
+    let chromium = Description::parse(&sample("chromium_offer")).unwrap();
+    let (_, agreed) = answer(&us, None, &chromium).unwrap();
+    us.video = device().video;
+    for media in [&mut us.audio, &mut us.video].into_iter().flatten() {
+        media.extensions = esp_sdp::Extension::ALL.to_vec();
+    }
+    us.video.as_mut().unwrap().codecs[0].payload_type = 111;
+    let text = offer(&us, Some(&agreed)).unwrap();
+    let theirs: Vec<_> = chromium
+        .sections()
+        .iter()
+        .flat_map(|it| &it.extensions)
+        .collect();
+    for map in text.sections().iter().flat_map(|it| &it.extensions) {
+        let clash = theirs
+            .iter()
+            .find(|it| it.id == map.id && it.uri != map.uri);
+        assert!(clash.is_none(), "{map:?} against {clash:?}");
+    }
+    let video = &text.sections()[1];
+    assert_eq!(video.mid, "3");
+    assert!(
+        chromium.sections()[1]
+            .payload(video.payloads[0].payload_type)
+            .is_none()
+    );
+}
