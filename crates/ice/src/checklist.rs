@@ -234,6 +234,7 @@ pub(crate) mod tests {
             nominating: false,
             heard: false,
             last_heard: None,
+            doubted: None,
             revoked: false,
             rtt: Rtt::default(),
             requests_sent: 0,

@@ -21,7 +21,7 @@ const OUTSTANDING: usize = 8;
 /// Silence after which an ICMP error is believed.
 const BELIEVED_AFTER: Duration = Duration::from_secs(2);
 /// How often the other pairs are checked while the path is in doubt.
-const RECHECK: Duration = Duration::from_secs(5);
+pub(crate) const RECHECK: Duration = Duration::from_secs(5);
 
 /// The requests for consent on the pair in use.
 #[derive(Debug)]
@@ -140,6 +140,11 @@ impl Agent {
                 Some(reason)
             }
         };
+        if let Some(pair) = self.pair_of_mut(generation, id)
+            && news.is_some()
+        {
+            pair.doubted = Some(now);
+        }
         let except = (generation == self.session.generation).then_some(id);
         self.session.checklist.recheck_all(except);
         if let Some(reason) = news {

@@ -29,11 +29,7 @@ impl Agent {
         if self.role == Role::Controlled {
             return self.successor().map(|(_, at)| at);
         }
-        if !self.may_nominate() || self.nomination_under_way() {
-            return None;
-        }
-        let best = self.nominee(self.session.first_valid?)?;
-        Some(self.session.first_valid? + self.nomination_wait(best))
+        self.session.nominate_at
     }
 
     fn may_nominate(&self) -> bool {
@@ -89,11 +85,8 @@ impl Agent {
 
     /// Nominates when it is time.
     pub(crate) fn run_nomination(&mut self, now: Instant) {
-        if let Some((id, at)) = self.successor()
-            && at <= now
-        {
-            self.select(now, id);
-        }
+        self.run_succession(now);
+        self.session.nominate_at = None;
         if !self.may_nominate() || self.nomination_under_way() {
             return;
         }
@@ -104,6 +97,7 @@ impl Agent {
         let (id, wait) = (best.id, self.nomination_wait(best));
         let first = *self.session.first_valid.get_or_insert(now);
         if first + wait > now {
+            self.session.nominate_at = Some(first + wait);
             return;
         }
         if let Some(pair) = self.session.checklist.find_mut(id) {
@@ -111,6 +105,18 @@ impl Agent {
         }
         self.session.checks.cancel(now, id);
         self.session.checklist.trigger(id);
+    }
+
+    fn run_succession(&mut self, now: Instant) {
+        let Some((id, _)) = self.successor().filter(|(_, at)| *at <= now) else {
+            return;
+        };
+        let pair = self.session.checklist.find(id);
+        if pair.is_some_and(|pair| self.consents(now, pair)) {
+            self.select(now, id);
+        } else if let Some(pair) = self.session.checklist.find_mut(id) {
+            pair.nominated = false;
+        }
     }
 
     /// The nominated pair that takes over when the selected one has been silent for long, and when

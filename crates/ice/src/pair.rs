@@ -103,6 +103,8 @@ pub(crate) struct Pair {
     pub(crate) heard: bool,
     /// When anything was last received on it.
     pub(crate) last_heard: Option<Instant>,
+    /// When it went silent while it was in use; until it is answered again it comes last.
+    pub(crate) doubted: Option<Instant>,
     /// RFC 7675 §5.1: with these credentials it may not be used again.
     pub(crate) revoked: bool,
     pub(crate) rtt: Rtt,
@@ -120,6 +122,14 @@ impl Pair {
     /// Whether datagrams of the far end are the authenticated peer's.
     pub(crate) fn is_authentic(&self) -> bool {
         self.heard || self.valid.is_some()
+    }
+
+    /// Whether it was answered since it went silent.
+    pub(crate) fn is_fresh(&self) -> bool {
+        match (self.doubted, self.valid) {
+            (Some(doubted), Some(valid)) => valid.answered > doubted,
+            (doubted, _) => doubted.is_none(),
+        }
     }
 
     pub(crate) fn foundation(&self) -> (u32, u32) {

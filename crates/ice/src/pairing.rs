@@ -133,6 +133,7 @@ impl Agent {
             nominating: false,
             heard,
             last_heard: None,
+            doubted: None,
             revoked: false,
             rtt: Rtt::default(),
             requests_sent: 0,

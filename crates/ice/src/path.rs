@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use esp_wire::{Destination, Instant, Room, SocketId, Train};
 
 use crate::agent::Agent;
-use crate::consent::Consent;
+use crate::consent::{Consent, RECHECK};
 use crate::event::{Event, FailureReason, State, WarningReason};
 use crate::pair::{Pair, PairId, PairReport};
 
@@ -95,21 +95,14 @@ impl Agent {
         !pair.revoked && pair.valid.is_some_and(|valid| fresh(valid.answered))
     }
 
-    /// The best valid pair of this session; after a warning, one that was answered since comes first.
+    /// The best valid pair of this session; one that went silent comes last.
     pub(crate) fn best_valid(&self, now: Instant) -> Option<&Pair> {
-        let doubt = (self.active.as_ref())
-            .and_then(|active| active.warned)
-            .map(|(at, _)| at);
-        let fresh = |pair: &Pair| match (doubt, pair.valid) {
-            (Some(doubt), Some(valid)) => valid.answered > doubt,
-            _ => true,
-        };
         (self.session.checklist.pairs().iter())
             .filter(|pair| self.consents(now, pair))
             .max_by_key(|pair| {
                 let priority = pair.valid.map_or(0, |valid| valid.priority);
                 (
-                    fresh(pair),
+                    pair.is_fresh(),
                     priority,
                     pair.priority,
                     std::cmp::Reverse(pair.id),
@@ -130,19 +123,14 @@ impl Agent {
                 .pair
                 .as_ref()
                 .filter(|pair| self.consents(now, pair))?;
-            Some((previous.generation, pair.id))
+            Some((pair.is_fresh(), (previous.generation, pair.id)))
         });
-        let doubted = |of: (u32, PairId)| {
-            self.active.as_ref().is_some_and(|active| {
-                (active.generation, active.pair) == of && active.warned.is_some()
-            })
-        };
-        let best = self
-            .best_valid(now)
-            .map(|pair| (session.generation, pair.id));
-        match previous {
-            Some(previous) if !doubted(previous) || best.is_none() => Some(previous),
-            _ => best,
+        let best = self.best_valid(now);
+        let best = best.map(|pair| (pair.is_fresh(), (session.generation, pair.id)));
+        match (previous, best) {
+            (Some((false, _)), Some((true, best))) => Some(best),
+            (Some((_, previous)), _) => Some(previous),
+            (None, best) => best.map(|(_, best)| best),
         }
     }
 
@@ -164,22 +152,26 @@ impl Agent {
             return;
         };
         let (socket, remote, report) = (pair.socket, pair.address, pair.report(true));
+        let doubted = pair.doubted.filter(|_| !pair.is_fresh());
         let answered = pair.valid.map_or(now, |valid| valid.answered);
-        let heard = pair.last_heard.unwrap_or(answered);
+        let heard = pair
+            .last_heard
+            .map_or(answered, |heard| heard.max(answered));
         let next = self.consent_time(answered).max(now);
         let recovered = match &self.active {
             Some(active) => active.warned.is_some(),
             None => self.lost.is_some(),
         };
+        self.leave_path();
         self.active = Some(Active {
             generation,
             pair: id,
             socket,
             remote,
             heard,
-            warned: None,
+            warned: doubted.map(|at| (at, WarningReason::Silence)),
             unreachable: None,
-            next_recheck: now,
+            next_recheck: now + RECHECK,
             consent: Consent::starting(next),
         });
         self.lost = None;
@@ -190,8 +182,18 @@ impl Agent {
         } else {
             self.push_event(Event::PathChanged(report));
         }
-        if recovered {
+        if recovered && doubted.is_none() {
             self.push_event(Event::Recovered);
+        }
+    }
+
+    /// Notes on the pair in use when it was heard, before another takes its place.
+    fn leave_path(&mut self) {
+        let Some(active) = self.active.take() else {
+            return;
+        };
+        if let Some(pair) = self.pair_of_mut(active.generation, active.pair) {
+            pair.last_heard = pair.last_heard.max(Some(active.heard));
         }
     }
 

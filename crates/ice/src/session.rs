@@ -68,6 +68,8 @@ pub(crate) struct Session {
     pub(crate) first_selected: Option<Instant>,
     /// When the first valid pair came, for nomination.
     pub(crate) first_valid: Option<Instant>,
+    /// When the wait for a better one ends.
+    pub(crate) nominate_at: Option<Instant>,
     /// When both sides' credentials were known.
     pub(crate) checking_since: Option<Instant>,
     pub(crate) path_told: bool,
@@ -94,6 +96,7 @@ impl Session {
             selected: None,
             first_selected: None,
             first_valid: None,
+            nominate_at: None,
             checking_since: None,
             path_told: false,
             failed: false,

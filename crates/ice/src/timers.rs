@@ -33,8 +33,8 @@ impl Agent {
         };
         let pace = self.has_new_transaction() && !self.outbox.is_full();
         at(pace.then(|| self.pacer.next_new()), Why::Pace);
-        let repeat = self.pacer.next_repeat();
-        at(self.session.checks.next(repeat), Why::Retransmit);
+        let slot = (!self.outbox.is_full()).then(|| self.pacer.next_repeat());
+        at(self.session.checks.next(slot), Why::Retransmit);
         at(self.gathering.next(), Why::Gather);
         at(self.nomination_deadline(), Why::Nominate);
         at(self.consent_deadline(), Why::Consent);

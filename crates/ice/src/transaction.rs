@@ -179,13 +179,13 @@ impl Checks {
         Some(Due::Repeat(check.id))
     }
 
-    /// When [`Checks::poll`] has something, given the next slot for repetitions.
-    pub(crate) fn next(&self, repeat_slot: Instant) -> Option<Instant> {
+    /// When [`Checks::poll`] has something, given the next slot for repetitions, if there is one.
+    pub(crate) fn next(&self, repeat_slot: Option<Instant>) -> Option<Instant> {
         let at = |check: &Check| match check.cancelled || check.transmissions >= check.budget {
-            true => check.next,
-            false => check.next.max(repeat_slot),
+            true => Some(check.next),
+            false => repeat_slot.map(|slot| check.next.max(slot)),
         };
-        self.list.iter().map(at).min()
+        self.list.iter().filter_map(at).min()
     }
 
     #[cfg(test)]
@@ -221,7 +221,7 @@ mod tests {
         let id = start(&mut checks, 1, 1);
         let mut times = vec![0];
         let failed = loop {
-            let now = checks.next(Instant::ZERO).unwrap();
+            let now = checks.next(Some(Instant::ZERO)).unwrap();
             match checks.poll(now, true).unwrap() {
                 Due::Repeat(again) => {
                     assert_eq!(again, id);
@@ -241,7 +241,7 @@ mod tests {
         let id = start(&mut checks, 1, 1);
         checks.cancel(Instant::ZERO, PairId(1));
         assert!(checks.find(id).is_some() && !checks.is_under_way(PairId(1)));
-        let end = checks.next(Instant::ZERO).unwrap();
+        let end = checks.next(Some(Instant::ZERO)).unwrap();
         assert_eq!(checks.poll(end, false), Some(Due::Forgotten));
     }
 
@@ -251,7 +251,7 @@ mod tests {
         start(&mut checks, 1, 1);
         checks.doubt(PairId(1));
         let mut repeats = 0;
-        while let Some(at) = checks.next(Instant::ZERO) {
+        while let Some(at) = checks.next(Some(Instant::ZERO)) {
             repeats += u32::from(matches!(checks.poll(at, true), Some(Due::Repeat(_))));
         }
         assert_eq!(repeats, 2);

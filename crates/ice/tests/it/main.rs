@@ -3,6 +3,7 @@
 // A test that unwraps is a test that fails with a place.
 #![allow(clippy::unwrap_used)]
 
+mod chaos;
 mod conduct;
 mod mobility;
 mod nats;
