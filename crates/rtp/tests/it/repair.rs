@@ -8,6 +8,7 @@ use esp_rtp::packet::Packet;
 use esp_rtp::rtcp::{self, Rtcp};
 use esp_rtp::{Class, Config, Error, JitterConfig, PayloadMap, TrackId};
 use esp_wire::{Frame, Instant};
+use proptest::prelude::*;
 
 use crate::link::*;
 
@@ -261,4 +262,40 @@ fn a_blocked_path_blocks_the_sender_within_bounds() {
     pair.run_to(1_000);
     assert_eq!(pair.frames(1, "v").len(), 13);
     pair.send(0, "v", &data);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the link did, all is well soon after it is good again.
+    #[test]
+    fn after_any_weather_every_picture_comes_again(
+        seed in 100u64..1_000_000, loss in 0.0f64..0.3, duplicates in 0.0f64..0.2,
+        delay in 1u64..150, jitter in 0u64..60, rtx: bool, nack: bool) {
+        let mut payload = h264().with_feedback();
+        payload.nack = nack;
+        payload.rtx_pt = rtx.then_some(97);
+        let mut pair = Pair::new(seed, &Config::default(), &[video(payload)]);
+        pair.quality = Quality {
+            delay: Duration::from_millis(delay),
+            jitter: Duration::from_millis(jitter),
+            loss,
+            duplicates,
+        };
+        let mut index = 0;
+        stream(&mut pair, 0, 3_000, &mut index);
+        pair.quality = Quality::GOOD;
+        stream(&mut pair, 3_000, 5_000, &mut index);
+        let fine_from = index;
+        stream(&mut pair, 5_000, 7_000, &mut index);
+        pair.run_to(7_500);
+        let order: Vec<u32> = pair
+            .frames(1, "v")
+            .iter()
+            .map(|(_, got)| index_of(&got.data))
+            .collect();
+        prop_assert!(order.windows(2).all(|pair| pair[0] < pair[1]), "{order:?}");
+        let fine: Vec<u32> = order.into_iter().filter(|index| *index >= fine_from).collect();
+        prop_assert_eq!(fine, (fine_from..index).collect::<Vec<_>>());
+    }
 }
