@@ -162,7 +162,10 @@ impl Init {
         if count > 0 {
             put_parameter(&mut value, parameter::EXTENSIONS, &list[..count]);
         }
-        value.extend_from_slice(&self.unrecognized);
+        if !self.unrecognized.is_empty() {
+            value.resize(value.len().next_multiple_of(4), 0);
+            value.extend_from_slice(&self.unrecognized);
+        }
         encode(kind, 0, &value)
     }
 }

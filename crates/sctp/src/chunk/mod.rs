@@ -167,14 +167,15 @@ impl Unknown {
     }
 }
 
-/// Appends a parameter with its padding to a chunk under construction.
+/// Appends a parameter to a chunk under construction, behind the padding of the one before; the
+/// last one's padding is the chunk's and does not count in its length (RFC 9260 §3.2).
 pub(crate) fn put_parameter(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    out.resize(out.len().next_multiple_of(4), 0);
     // Every caller bounds its value well below 64 KiB.
     let len = (value.len() + 4).min(0xffff) as u16;
     out.extend_from_slice(&kind.to_be_bytes());
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(&value[..usize::from(len) - 4]);
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 /// Encodes a whole chunk, padded.

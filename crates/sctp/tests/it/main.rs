@@ -4,6 +4,7 @@ mod channels;
 mod goodput;
 mod handshake;
 mod link;
+mod other;
 mod partial;
 mod random;
 mod transfer;
