@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use esp_peer::{ChannelConfig, Error, Reliability, State};
+use esp_peer::{ChannelConfig, Error, PeerConfig, Reliability, State};
 use esp_wire::{DataFrame, DataKind};
 
 use crate::station::{World, everything};
 
+fn reliable() -> PeerConfig {
+    let mut config = everything();
+    config.automatic_channel = ChannelConfig::new("data");
+    config
+}
+
 fn connected(seed: u64) -> World {
-    let mut world = World::new(seed, Duration::from_millis(10), everything(), everything());
+    let mut world = World::new(seed, Duration::from_millis(10), reliable(), reliable());
     world.connect();
     world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
     world

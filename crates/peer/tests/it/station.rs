@@ -244,6 +244,8 @@ impl World {
         {
             for station in [self.a(), self.b()] {
                 println!("{:?}\n{:#?}", station.states, station.notices);
+                println!("{} messages", station.data.len());
+                println!("{:#?}", station.peer.report(self.net.now()).sctp);
             }
             panic!("{error}");
         }

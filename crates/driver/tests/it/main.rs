@@ -1,0 +1,5 @@
+//! Connections over real sockets on loopback.
+
+mod calls;
+mod pair;
+mod tasks;
