@@ -117,6 +117,10 @@ impl Worker {
                 End::Unknown(reason) => {
                     cause = IceCause::Rejoined;
                     self.drop_stale();
+                    if !seat.fresh {
+                        // The server is back, it only has a new memory.
+                        self.backoff.reset();
+                    }
                     if let Some(reason) = self.try_later(&reason, false) {
                         return reason;
                     }
