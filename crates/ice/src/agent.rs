@@ -335,6 +335,7 @@ impl Agent {
         self.run_nomination(now);
         self.run_checks(now);
         self.update_path(now);
+        self.run_retries(now);
         self.run_give_up(now);
         self.update_state();
         self.refresh_deadline();

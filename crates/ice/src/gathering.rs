@@ -29,6 +29,10 @@ const MAX_TASKS: usize = 128;
 const TRANSMISSIONS: u32 = 6;
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
 const LAST_WAIT: Duration = Duration::from_secs(3);
+/// A server that did not answer is asked again after so long, so many times, until a pair is
+/// selected: late candidates are better than none.
+const PAUSE: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 6;
 
 #[derive(Debug)]
 struct Server {
@@ -61,6 +65,19 @@ struct Task {
     transmissions: u32,
     interval: Duration,
     next: Instant,
+    /// Requests that failed.
+    failures: u32,
+    /// It was answered or failed once; gathering does not wait for it any more.
+    settled: bool,
+}
+
+impl Task {
+    fn fail(&mut self, now: Instant) {
+        self.progress = Progress::Failed;
+        self.failures += 1;
+        self.settled = true;
+        self.next = now + PAUSE;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -87,14 +104,15 @@ impl Gathering {
         let tasks = self.tasks.iter().filter_map(|task| match task.progress {
             Progress::Waiting => Some(task.next),
             Progress::Answered if !self.concluded => Some(task.next),
+            Progress::Failed if !self.concluded && task.failures < ATTEMPTS => Some(task.next),
             _ => None,
         });
         tasks.chain(self.overdue).min()
     }
 
     fn is_idle(&self) -> bool {
-        let open = |task: &Task| matches!(task.progress, Progress::Queued | Progress::Waiting);
-        !self.tasks.iter().any(open) && !self.servers.iter().any(|server| server.query.is_some())
+        self.tasks.iter().all(|task| task.settled)
+            && !self.servers.iter().any(|server| server.query.is_some())
     }
 
     pub(crate) fn on_sent(
@@ -120,6 +138,8 @@ impl Gathering {
     pub(crate) fn ask_again(&mut self) {
         for task in &mut self.tasks {
             task.progress = Progress::Queued;
+            task.failures = 0;
+            task.settled = false;
         }
         self.reopened = true;
     }
@@ -244,6 +264,8 @@ impl Agent {
                     transmissions: 0,
                     interval: Duration::ZERO,
                     next: Instant::ZERO,
+                    failures: 0,
+                    settled: false,
                 });
             }
         }
@@ -273,9 +295,7 @@ impl Agent {
                 continue;
             }
             match task.progress {
-                Progress::Waiting if task.transmissions >= TRANSMISSIONS => {
-                    task.progress = Progress::Failed;
-                }
+                Progress::Waiting if task.transmissions >= TRANSMISSIONS => task.fail(now),
                 Progress::Waiting => {
                     task.transmissions += 1;
                     task.interval = (task.interval * 2).min(MAX_INTERVAL);
@@ -284,6 +304,9 @@ impl Agent {
                     self.outbox.push(Outgoing::Gather(task.id));
                 }
                 Progress::Answered if !concluded => task.progress = Progress::Queued,
+                Progress::Failed if !concluded && task.failures < ATTEMPTS => {
+                    task.progress = Progress::Queued;
+                }
                 _ => {}
             }
         }
@@ -303,7 +326,7 @@ impl Agent {
             .filter(|server| !server.told && !server.answered)
         {
             let mut asked = (tasks.iter()).filter(|task| server.addresses.contains(&task.server));
-            let given_up = |task: &Task| task.progress == Progress::Failed;
+            let given_up = |task: &Task| task.failures > 0;
             if asked.clone().next().is_some() && asked.all(given_up) {
                 server.told = true;
                 let url = server.url.clone();
@@ -370,12 +393,14 @@ impl Agent {
         {
             self.gathering.rtt.sample(now.since(sent));
         }
-        task.progress = if mapped.is_some() {
-            Progress::Answered
+        if mapped.is_some() {
+            task.progress = Progress::Answered;
+            task.settled = true;
+            task.failures = 0;
+            task.next = now + self.config.binding_refresh;
         } else {
-            Progress::Failed
-        };
-        task.next = now + self.config.binding_refresh;
+            task.fail(now);
+        }
         for server in &mut self.gathering.servers {
             server.answered |= mapped.is_some() && server.addresses.contains(&remote);
         }

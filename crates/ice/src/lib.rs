@@ -47,6 +47,7 @@
 //! | §14.3: first retransmission after 500 ms or more, scaled by the number of checks | 250 ms, 100 ms at least once measured; repetitions have a slot every Ta of their own | a lost first check is repaired sooner, and the rate is bounded all the same | [`Config::initial_rto`], [`Config::min_rto`] |
 //! | RFC 8489 §6.2.1: intervals double | up to 1 s | lossy paths are tried often enough | - |
 //! | §6.1.4.2: a pair in progress holds back its foundation | it does not | with one component that puts live pairs behind dead ones | - |
+//! | §6.1.2.6: a failed pair stays failed | it is tried again while there is time | the other side may begin late, or learn our address late | [`Config::patience`] |
 //! | §7.2.5.3.4: a failed nomination fails the checklist | the next valid pair is nominated | there is still a way | - |
 //! | §8.1.1: another nomination needs a restart | a silent selected pair is replaced by one that answers | the call goes on when a network changes | [`Config::roaming`] |
 //! | §8.1.2: other pairs are removed after the nomination | they are kept, but not checked | they are the reserve for that case | - |

@@ -2,6 +2,7 @@
 //! else the best valid one.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use esp_wire::{Destination, Instant, Room, SocketId, Train};
 
@@ -9,6 +10,9 @@ use crate::agent::Agent;
 use crate::consent::{Consent, RECHECK};
 use crate::event::{Event, FailureReason, State, WarningReason};
 use crate::pair::{Pair, PairId, PairReport};
+
+/// Pause before pairs that failed are tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How application data is to be laid out to take the current pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,11 +230,29 @@ impl Agent {
         }
     }
 
-    fn search_began(&self) -> Option<(Instant, std::time::Duration)> {
+    fn search_began(&self) -> Option<(Instant, Duration)> {
         match self.lost {
             Some((at, _)) => Some((at, self.config.consent.expiry)),
             // RFC 8863 §4: failure is not declared before the slowest transaction could have ended.
             None => Some((self.session.checking_since?, self.config.patience)),
+        }
+    }
+
+    /// Tries all pairs again when none is left to be tried, as long as there is time: the other side
+    /// may have begun late, or may learn of our address only now.
+    pub(crate) fn run_retries(&mut self, now: Instant) {
+        let searching = self.active.is_none() && !self.session.failed;
+        let in_time = self
+            .search_began()
+            .is_some_and(|(at, limit)| now < at + limit);
+        if !searching || !in_time || self.session.checklist.is_busy() {
+            self.session.retry_at = None;
+            return;
+        }
+        let at = *self.session.retry_at.get_or_insert(now + RETRY_PAUSE);
+        if at <= now {
+            self.session.retry_at = None;
+            self.session.checklist.recheck_all(None);
         }
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Session {
     pub(crate) nominate_at: Option<Instant>,
     /// When both sides' credentials were known.
     pub(crate) checking_since: Option<Instant>,
+    /// When pairs that failed are tried again.
+    pub(crate) retry_at: Option<Instant>,
     pub(crate) path_told: bool,
     pub(crate) failed: bool,
 }
@@ -98,6 +100,7 @@ impl Session {
             first_valid: None,
             nominate_at: None,
             checking_since: None,
+            retry_at: None,
             path_told: false,
             failed: false,
         }

@@ -35,6 +35,7 @@ impl Agent {
         at(pace.then(|| self.pacer.next_new()), Why::Pace);
         let slot = (!self.outbox.is_full()).then(|| self.pacer.next_repeat());
         at(self.session.checks.next(slot), Why::Retransmit);
+        at(self.session.retry_at, Why::Retransmit);
         at(self.gathering.next(), Why::Gather);
         at(self.nomination_deadline(), Why::Nominate);
         at(self.consent_deadline(), Why::Consent);
