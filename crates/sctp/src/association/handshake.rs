@@ -12,9 +12,9 @@ use esp_wire::{Instant, Rng};
 
 use super::{Association, Phase, delivery::Notice};
 use crate::{
-    CloseReason, Misuse, PeerMisbehaved, Why,
+    CloseReason, Error, Malformed, Misuse, PeerMisbehaved, Why,
     chunk::{
-        self,
+        self, Chunks,
         control::{self, cause},
         init::{Extensions, Init},
         kind,
@@ -79,6 +79,36 @@ impl Association {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Our INIT chunk, for a description that carries it to the peer (`a=sctp-init` in base64,
+    /// draft-hancke-tsvwg-snap); the association must then begin by
+    /// [`Association::connect_with_init`] or, when the peer does not answer in kind, by
+    /// [`Association::connect`].
+    pub fn local_init(&self) -> Vec<u8> {
+        let init = self.own_init(self.handshake.tag, self.handshake.tsn);
+        init.emit(kind::INIT)
+    }
+
+    /// Begins with the INIT chunk that the peer's description carried, without a handshake; both
+    /// sides must do so.
+    pub fn connect_with_init(&mut self, now: Instant, remote_init: &[u8]) -> Result<(), Error> {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Ended => return Err(Misuse::Ended.into()),
+            _ => return Err(Misuse::TooLate.into()),
+        }
+        let chunk = Chunks::new(remote_init).next().ok_or(Malformed::Short)??;
+        if chunk.kind != kind::INIT {
+            return Err(Malformed::Field.into());
+        }
+        let init = Init::parse(chunk.value)?;
+        if init.tag == 0 || objection(&init).is_some() {
+            return Err(Malformed::Field.into());
+        }
+        self.local_tag = self.handshake.tag;
+        self.begin(now, self.handshake.tsn, PeerInit::from(&init));
+        Ok(())
     }
 
     fn start_handshake_timer(&mut self, now: Instant) {

@@ -39,7 +39,10 @@ use timeout::Liveness;
 ///
 /// Commands (`connect`, `open_channel`, `send`, ...) mutate, [`Association::handle_input`] and
 /// [`Association::handle_timeout`] feed, the `poll_` methods drain; in any order. After every call
-/// that mutates or feeds, `poll_transmit` until it is false and `poll_timeout` are due.
+/// that mutates or feeds, and after the events were taken (which opens the window for the peer),
+/// `poll_transmit` until it is false and `poll_timeout` are due.
+///
+/// To send one SACK a train, feed all packets of a received train before `poll_transmit`.
 #[derive(Debug)]
 pub struct Association {
     config: Config,
@@ -60,7 +63,6 @@ pub struct Association {
     out: Outgoing,
     inc: Incoming,
     channels: Channels,
-    /// Channels that have a handle, as opposed to streams that nobody announced.
     reconfig: Reconfig,
     control: Control,
     timers: Timers,

@@ -20,6 +20,8 @@ pub(crate) struct Pacer {
     /// Bytes a second; zero for no pacing.
     rate: u64,
     burst: i64,
+    /// Spent: waits until half a burst may leave at once.
+    holding: bool,
 }
 
 impl Pacer {
@@ -29,6 +31,7 @@ impl Pacer {
             last: now,
             rate: 0,
             burst: 0,
+            holding: false,
         }
     }
 
@@ -68,7 +71,11 @@ impl Pacer {
             let filled = (u128::from(self.rate) * u128::from(elapsed) / 1_000_000) as i64;
             self.tokens = self.tokens.saturating_add(filled).min(self.burst);
         }
-        self.tokens > 0
+        self.holding = match self.holding {
+            true => self.tokens < self.burst / 2,
+            false => self.tokens <= 0,
+        };
+        !self.holding
     }
 
     /// A packet left.
@@ -80,7 +87,7 @@ impl Pacer {
 
     /// When the next packet may leave, after `ready` was false.
     pub(crate) fn next(&self) -> Instant {
-        let missing = (1 - self.tokens).max(1) as u64;
+        let missing = (self.burst / 2 - self.tokens).max(1) as u64;
         let wait = missing.saturating_mul(1_000_000) / self.rate.max(1);
         self.last + Duration::from_micros(wait.max(200))
     }

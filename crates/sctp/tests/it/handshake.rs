@@ -345,3 +345,26 @@ fn time_never_runs_backwards() {
     side.handle_timeout(Instant::ZERO);
     assert!(side.poll_timeout().is_some());
 }
+
+#[test]
+fn descriptions_may_carry_the_handshake() {
+    let mut net = Net::pair(7, Link::default());
+    let channel = net.open(0, ChannelConfig::new("x"));
+    net.send(0, channel, b"at once");
+    let inits = [net.sides[0].local_init(), net.sides[1].local_init()];
+    let now = net.now;
+    for side in 0..2 {
+        net.sides[side]
+            .connect_with_init(now, &inits[1 - side])
+            .unwrap();
+    }
+    net.run(Duration::from_millis(11));
+    assert_eq!(net.messages(1), [b"at once"]);
+    assert!(net.sides[0].stats().interleaving);
+    assert!(net.sides[0].connect_with_init(now, &inits[1]).is_err());
+    let mut fresh = Association::new(Config::default(), Origin::seeded(1)).unwrap();
+    for cut in 0..inits[0].len() - 4 {
+        let _ = fresh.connect_with_init(now, &inits[0][..cut]);
+    }
+    assert!(!fresh.is_connected());
+}

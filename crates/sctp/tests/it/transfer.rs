@@ -323,3 +323,39 @@ fn memory_is_given_back() {
     assert_eq!((stats.send_buffered, stats.in_flight), (0, 0));
     assert_eq!(net.sides[1].stats().receive_buffered, 0);
 }
+
+#[test]
+fn the_path_may_become_narrower_and_wider() {
+    let mut net = Net::connected(1, Default::default(), Link::lossy(0.1));
+    let channel = net.open(0, ChannelConfig::new("x"));
+    let mut expected = Vec::new();
+    for round in 0..12 {
+        let size = [1_160, 600, 1_400, 512][round % 4];
+        net.sides[0].set_path(crate::link::ROOM, size);
+        for index in 0..4 {
+            let data = pattern(round * 4 + index, 20_000);
+            net.send(0, channel, &data);
+            expected.push(data);
+        }
+        net.run(Duration::from_millis(40));
+    }
+    net.run_until(120 * SECOND, |net| net.messages(1).len() == expected.len());
+    assert!(net.messages(1) == expected);
+}
+
+#[test]
+fn one_sack_answers_a_train() {
+    let mut net = Net::connected(1, Default::default(), Link::default());
+    let channel = net.open(0, ChannelConfig::new("x"));
+    net.run(SECOND);
+    let before = net.sides[1].stats();
+    for index in 0..20 {
+        net.send(0, channel, &pattern(index, 100_000));
+    }
+    net.run(5 * SECOND);
+    let after = net.sides[1].stats();
+    let packets = after.packets_received - before.packets_received;
+    let sacks = after.sacks_sent - before.sacks_sent;
+    assert!(packets > 1_700);
+    assert!(sacks * 8 < packets, "{sacks} for {packets}");
+}
