@@ -15,6 +15,9 @@ use crate::flow::{Flow, Input, Step};
 use crate::shared::{EventHandler, Shared, locked};
 use crate::{Event, Settings};
 
+/// Makes the signaling of a start; `None` when there is none for it.
+pub(crate) type SignalingFactory = Box<dyn FnMut() -> Option<Box<dyn Signaling>> + Send>;
+
 /// What the controller is asked for.
 pub(crate) enum Work {
     Input(Input),
@@ -36,7 +39,8 @@ pub(crate) enum Work {
 pub(crate) struct Controller {
     flow: Flow,
     settings: Settings,
-    signaling: Box<dyn Signaling>,
+    make_signaling: SignalingFactory,
+    signaling: Option<Box<dyn Signaling>>,
     connector: Box<dyn Connector>,
     shared: Arc<Shared>,
     events: Option<EventHandler>,
@@ -47,14 +51,15 @@ pub(crate) struct Controller {
 impl Controller {
     pub(crate) fn new(
         settings: Settings,
-        signaling: Box<dyn Signaling>,
+        make_signaling: SignalingFactory,
         connector: Box<dyn Connector>,
         shared: Arc<Shared>,
     ) -> Self {
         Controller {
             flow: Flow::new(settings.reconnects, settings.enabled),
             settings,
-            signaling,
+            make_signaling,
+            signaling: None,
             connector,
             shared,
             events: None,
@@ -92,8 +97,9 @@ impl Controller {
             Work::SetEventHandler(handler) => self.events = handler,
             Work::SetBitrate { audio, video } => self.set_bitrate(audio, video),
             Work::Custom(text, answer) => {
-                let sent = self.signaling.send_msg(&Signal::Customized(text.into()));
-                let _ = answer.send(sent.map_err(|error| error.to_string()));
+                let sent = self.send_signal(&Signal::Customized(text.into()));
+                // Nobody listens when it was only posted.
+                let _ = answer.send(sent);
             }
             Work::Quit => {}
         }
@@ -108,21 +114,15 @@ impl Controller {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::StartSignaling => {
-                let bridge = SignalingBridge::new(&self.shared);
-                if let Err(error) = self.signaling.start(Box::new(bridge)) {
-                    self.flow.handle(Input::SignalingClosed {
-                        reason: error.to_string(),
-                    });
-                }
-            }
+            Step::StartSignaling => self.start_signaling(),
             Step::StopSignaling => {
-                if let Err(error) = self.signaling.stop() {
+                let stopped = self.signaling.take().map(|mut it| it.stop());
+                if let Some(Err(error)) = stopped {
                     self.tell(Event::Notice(format!("leaving: {error}")));
                 }
             }
             Step::SendSignal(signal) => {
-                if let Err(error) = self.signaling.send_msg(&signal) {
+                if let Err(error) = self.send_signal(&signal) {
                     self.tell(Event::Notice(format!("not sent to the peer: {error}")));
                 }
             }
@@ -130,9 +130,9 @@ impl Controller {
             Step::UpdateIceInfo { role, servers } => {
                 self.on_peer(|peer| peer.update_ice_info(role, &servers));
             }
-            Step::NewConnection => self.on_peer(PeerConnection::new_connection),
+            Step::NewConnection => self.on_peer(|peer| peer.new_connection()),
             Step::PeerMessage(signal) => self.on_peer(|peer| peer.send_msg(&signal)),
-            Step::Disconnect => self.on_peer(PeerConnection::disconnect),
+            Step::Disconnect => self.on_peer(|peer| peer.disconnect()),
             Step::ClosePeer => {
                 let peer = locked(&self.shared.peer).take();
                 if let Some(peer) = peer {
@@ -145,6 +145,28 @@ impl Controller {
             Step::Pause(pause) => self.pause_until = Some(Instant::now() + pause),
             Step::Tell(event) => self.tell(event),
         }
+    }
+
+    fn start_signaling(&mut self) {
+        let bridge = SignalingBridge::new(&self.shared);
+        let started = match (self.make_signaling)() {
+            Some(signaling) => self
+                .signaling
+                .insert(signaling)
+                .start(Box::new(bridge))
+                .map_err(|error| error.to_string()),
+            None => Err("there is no signaling for another start".to_owned()),
+        };
+        if let Err(reason) = started {
+            self.flow.handle(Input::SignalingClosed { reason });
+        }
+    }
+
+    fn send_signal(&mut self, signal: &Signal<'_>) -> Result<(), String> {
+        let signaling = self.signaling.as_mut().ok_or("signaling is not started")?;
+        signaling
+            .send_msg(signal)
+            .map_err(|error| error.to_string())
     }
 
     fn tell(&mut self, event: Event) {
@@ -172,7 +194,12 @@ impl Controller {
             .peer_config(supported.as_ref())
             .with_role(role)
             .with_servers(servers)
-            .with_trickle(self.signaling.trickle());
+            .with_trickle(
+                self.signaling
+                    .as_ref()
+                    .map(|it| it.trickle())
+                    .unwrap_or_default(),
+            );
         let events = PeerEvents::new(&self.shared);
         match self.connector.open(config, Box::new(events)) {
             Ok(peer) => *locked(&self.shared.peer) = Some(peer),

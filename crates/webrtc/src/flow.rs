@@ -28,6 +28,7 @@ pub(crate) enum Input {
     Stop,
     Restart,
     Enable(bool),
+    HangUp,
     IceInfo {
         role: Role,
         servers: Vec<IceServer>,
@@ -85,6 +86,7 @@ pub(crate) struct Flow {
     enabled_at_start: bool,
     started: bool,
     peer_open: bool,
+    role: Option<Role>,
     signaling_up: bool,
     /// A connection was begun and has not ended.
     connection: bool,
@@ -107,6 +109,7 @@ impl Flow {
             enabled_at_start: enabled,
             started: false,
             peer_open: false,
+            role: None,
             signaling_up: false,
             connection: false,
             connected: false,
@@ -147,6 +150,10 @@ impl Flow {
                 self.begin();
             }
             Input::Enable(enabled) => self.enable(enabled),
+            Input::HangUp => {
+                self.enable(false);
+                self.step(Step::SendSignal(Signal::Bye));
+            }
             Input::IceInfo {
                 role,
                 servers,
@@ -206,10 +213,26 @@ impl Flow {
         if rejoined && !self.connected {
             self.end_connection();
         }
+        // So is an attempt in which this side had the other part: nobody would offer, or both.
+        let other_part = self.role.replace(role).is_some_and(|before| before != role);
+        let anew = other_part && self.connection && !self.connected;
+        if anew {
+            self.end_connection();
+        }
         if std::mem::replace(&mut self.peer_open, true) {
             self.step(Step::UpdateIceInfo { role, servers });
         } else {
             self.step(Step::OpenPeer { role, servers });
+        }
+        if anew {
+            self.begin();
+        }
+    }
+
+    /// Without reconnection, what follows an end waits as the first connection did.
+    fn rest(&mut self) {
+        if !self.reconnects {
+            self.enabled = self.enabled_at_start;
         }
     }
 
@@ -246,6 +269,7 @@ impl Flow {
             Signal::Bye => {
                 self.waiting.clear();
                 self.end_connection();
+                self.rest();
                 self.tell(Event::PeerLeft);
                 if self.reconnects {
                     self.begin();
@@ -254,6 +278,9 @@ impl Flow {
             Signal::Customized(text) => self.tell(Event::Custom(text.into_owned())),
             message if self.connection => self.step(Step::PeerMessage(message)),
             message => {
+                if !self.enabled && matches!(message, Signal::Sdp(_)) {
+                    self.tell(Event::Called);
+                }
                 if self.waiting.len() < MAX_WAITING {
                     self.waiting.push_back(message);
                 }
@@ -277,6 +304,7 @@ impl Flow {
             State::ConnectFailed | State::Disconnected if self.connection => {
                 self.connection = false;
                 self.lose_media();
+                self.rest();
                 self.tell(match state {
                     State::ConnectFailed => Event::ConnectFailed,
                     _ => Event::Disconnected,
@@ -438,6 +466,56 @@ mod tests {
         assert_eq!(
             after(&mut flow, Input::Enable(true)),
             [Step::NewConnection, Step::PeerMessage(sdp("offer"))]
+        );
+    }
+
+    #[test]
+    fn each_call_of_a_doorbell_waits_for_its_acceptance() {
+        let mut flow = Flow::new(false, false);
+        for input in [
+            Input::Start,
+            ice_info(Role::Controlled),
+            Input::SignalingConnected,
+        ] {
+            after(&mut flow, input);
+        }
+        flow.handle(Input::SignalingMessage(sdp("offer")));
+        assert_eq!(flow.next(), Some(Step::Tell(Event::Called)));
+        assert_eq!(
+            after(&mut flow, Input::Enable(true)),
+            [Step::NewConnection, Step::PeerMessage(sdp("offer"))]
+        );
+        assert_eq!(
+            after(&mut flow, Input::SignalingMessage(Signal::Bye)),
+            [Step::Disconnect]
+        );
+        assert_eq!(after(&mut flow, Input::SignalingMessage(sdp("offer"))), []);
+        assert_eq!(after(&mut flow, Input::SignalingConnected), []);
+        assert_eq!(
+            after(&mut flow, Input::HangUp),
+            [Step::SendSignal(Signal::Bye)]
+        );
+        assert_eq!(after(&mut flow, Input::Enable(true)), [Step::NewConnection]);
+    }
+
+    #[test]
+    fn an_attempt_begins_anew_when_the_parts_are_dealt_anew() {
+        let mut flow = Flow::new(true, true);
+        for input in [
+            Input::Start,
+            ice_info(Role::Controlled),
+            Input::SignalingConnected,
+        ] {
+            after(&mut flow, input);
+        }
+        let (role, servers) = (Role::Controlling, servers());
+        assert_eq!(
+            after(&mut flow, ice_info(role)),
+            [
+                Step::Disconnect,
+                Step::UpdateIceInfo { role, servers },
+                Step::NewConnection
+            ]
         );
     }
 

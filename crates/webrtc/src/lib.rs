@@ -32,3 +32,8 @@ pub use esp_driver::{Connection, Driver, DriverConfig};
 pub use esp_media::{Capture, Render};
 pub use esp_peer::{PeerConfig, PeerConnection};
 pub use esp_signaling::Signaling;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

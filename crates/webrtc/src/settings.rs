@@ -22,7 +22,8 @@ pub struct Settings {
     /// Whether a connection that was lost, or whose peer has left, is begun anew by itself.
     pub reconnects: bool,
     /// Whether the first connection begins at once; otherwise it waits for
-    /// [`WebRtc::enable_peer_connection`](crate::WebRtc::enable_peer_connection).
+    /// [`WebRtc::enable_peer_connection`](crate::WebRtc::enable_peer_connection), and so does every further one
+    /// when there is no reconnection.
     pub enabled: bool,
     /// Whether the capture starts and stops with the connection; otherwise the application sends frames
     /// over [`WebRtc::peer_connection`](crate::WebRtc::peer_connection) itself.

@@ -13,7 +13,7 @@ use esp_signaling::Signaling;
 use esp_wire::{DataFrame, DataKind};
 
 use crate::connector::Connector;
-use crate::controller::{Controller, STOP_PATIENCE, Work};
+use crate::controller::{Controller, STOP_PATIENCE, SignalingFactory, Work};
 use crate::flow::Input;
 use crate::shared::{ChannelHandler, EventHandler, Media, Shared, locked};
 use crate::{Error, Settings};
@@ -47,7 +47,7 @@ pub struct Report {
 /// Puts a [`WebRtc`] together.
 pub struct Builder {
     settings: Settings,
-    signaling: Box<dyn Signaling>,
+    signaling: SignalingFactory,
     connector: Option<Box<dyn Connector>>,
     media: Media,
 }
@@ -68,6 +68,12 @@ impl Builder {
     /// With this source of sound and pictures.
     pub fn capture(mut self, capture: impl Capture + 'static) -> Self {
         self.media.capture = Some(Box::new(capture));
+        self
+    }
+
+    /// As [`capture`](Self::capture), for one that is boxed already.
+    pub fn capture_boxed(mut self, capture: Box<dyn Capture>) -> Self {
+        self.media.capture = Some(capture);
         self
     }
 
@@ -125,8 +131,16 @@ pub struct WebRtc {
 }
 
 impl WebRtc {
-    /// Begins to put a solution together around a signaling.
+    /// Begins to put a solution together around a signaling, which serves one [`start`](Self::start).
     pub fn builder(signaling: impl Signaling + 'static) -> Builder {
+        let mut signaling: Option<Box<dyn Signaling>> = Some(Box::new(signaling));
+        WebRtc::builder_with(move || signaling.take())
+    }
+
+    /// As [`builder`](Self::builder), with a new signaling for each [`start`](Self::start); `None` refuses to start.
+    pub fn builder_with(
+        signaling: impl FnMut() -> Option<Box<dyn Signaling>> + Send + 'static,
+    ) -> Builder {
         Builder {
             settings: Settings::default(),
             signaling: Box::new(signaling),
@@ -163,6 +177,12 @@ impl WebRtc {
     /// Lets the connection begin, or ends it and waits; signaling stays either way.
     pub fn enable_peer_connection(&self, enabled: bool) {
         self.shared.ask(Work::Input(Input::Enable(enabled)));
+    }
+
+    /// Ends the connection and says goodbye to the peer; the room is entered anew, and a connection waits for
+    /// [`enable_peer_connection`](Self::enable_peer_connection).
+    pub fn hang_up(&self) {
+        self.shared.ask(Work::Input(Input::HangUp));
     }
 
     /// Sets the target for pictures, in bits a second.
