@@ -181,14 +181,21 @@ fn a_channel_closed_before_the_handshake_never_was() {
 #[test]
 fn many_channels_open_carry_and_close() {
     let mut net = Net::connected(6, Default::default(), Link::default());
-    let count = 3_000;
+    let count = 65_000;
     let mut channels = Vec::new();
     for index in 0..count {
         let side = index % 2;
         channels.push((side, net.open(side, ChannelConfig::new("x"))));
     }
-    for (side, channel) in &channels {
-        net.send(*side, *channel, &[1; 100]);
+    net.run_until(30 * SECOND, |net| {
+        (0..2).all(|side| net.count(side, |seen| matches!(seen, Seen::Open { .. })) == count)
+    });
+    net.run(SECOND);
+    for some in channels.chunks(5_000) {
+        for (side, channel) in some {
+            net.send(*side, *channel, &[1; 100]);
+        }
+        net.run(SECOND);
     }
     net.run_until(30 * SECOND, |net| {
         net.messages(0).len() == count / 2 && net.messages(1).len() == count / 2
