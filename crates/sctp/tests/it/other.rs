@@ -7,7 +7,7 @@ use esp_sctp::{Association, ChannelConfig, Config, Event};
 use esp_wire::{DataKind, Instant, Origin, Rng, Train};
 use sctp_proto::{
     AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload,
-    PayloadProtocolIdentifier, ServerConfig, StreamEvent,
+    PayloadProtocolIdentifier, ServerConfig, StreamEvent, TransportConfig, generate_snap_token,
 };
 
 use crate::link::{ROOM, pattern};
@@ -27,14 +27,20 @@ impl Other {
         clippy::disallowed_methods,
         reason = "the other side knows no other time"
     )]
-    fn new(begins: bool) -> Other {
+    fn new(begins: bool, snap: Option<(Bytes, Bytes)>) -> Other {
         let config = Arc::new(EndpointConfig::default());
         let server = Some(Arc::new(ServerConfig::default()));
         let mut endpoint = Endpoint::new(config, server);
         let remote = SocketAddr::from(([127, 0, 0, 1], 5000));
         let association = begins.then(|| {
             endpoint
-                .connect(ClientConfig::default(), remote)
+                .connect(
+                    match snap {
+                        Some((own, far)) => ClientConfig::default().with_snap(own, far),
+                        None => ClientConfig::default(),
+                    },
+                    remote,
+                )
                 .expect("it can connect")
         });
         Other {
@@ -123,16 +129,20 @@ impl Other {
 }
 
 /// Ours sends messages and gets them back; returns after how long.
-fn exchange(seed: u64, loss: f64, begins: [bool; 2], sizes: &[usize]) {
+fn exchange(seed: u64, loss: f64, begins: [bool; 2], snap: bool, sizes: &[usize]) {
     let mut ours =
         Association::new(Config::default(), Origin::seeded(seed)).expect("a configuration");
     ours.set_path(ROOM, 1_160);
     ours.set_dtls_role(true);
-    let mut other = Other::new(begins[1]);
+    let token = generate_snap_token(&TransportConfig::default()).expect("a token");
+    let tokens = snap.then(|| (token.clone(), Bytes::from(ours.local_init())));
+    let mut other = Other::new(begins[1], tokens);
     let mut rng = Rng::new([seed as u8; 32]);
     let mut train = Train::with_capacity(65_536);
     let mut now = Instant::from_millis(1);
-    if begins[0] {
+    if snap {
+        ours.connect_with_init(now, &token).expect("a sound INIT");
+    } else if begins[0] {
         ours.connect(now).expect("it can connect");
     }
     let channel = ours
@@ -189,7 +199,12 @@ fn messages_come_back_from_another_implementation() {
     let sizes = [1, 100, 1_128, 1_129, 5_000, 60_000, 3, 20_000];
     for begins in [[true, false], [false, true]] {
         for (seed, loss) in [(1, 0.0), (2, 0.05), (3, 0.2)] {
-            exchange(seed, loss, begins, &sizes);
+            exchange(seed, loss, begins, false, &sizes);
         }
     }
+}
+
+#[test]
+fn another_implementation_takes_our_handshake_from_a_description() {
+    exchange(4, 0.0, [false, true], true, &[1, 50_000]);
 }
