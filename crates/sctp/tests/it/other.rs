@@ -128,6 +128,20 @@ impl Other {
     }
 }
 
+/// Messages come back in order and unchanged.
+fn check_events(ours: &mut Association, sizes: &[usize], received: &mut usize) {
+    while let Some(event) = ours.poll_event() {
+        match event {
+            Event::Message { data, .. } => {
+                assert!(data == pattern(*received, sizes[*received]));
+                *received += 1;
+            }
+            Event::Closed { reason } => panic!("{reason:?}"),
+            _ => {}
+        }
+    }
+}
+
 /// Ours sends messages and gets them back; returns after how long.
 fn exchange(seed: u64, loss: f64, begins: [bool; 2], snap: bool, sizes: &[usize]) {
     let mut ours =
@@ -181,16 +195,7 @@ fn exchange(seed: u64, loss: f64, begins: [bool; 2], snap: bool, sizes: &[usize]
             other.handle(now, &packet);
         }
         ours.handle_timeout(now);
-        while let Some(event) = ours.poll_event() {
-            match event {
-                Event::Message { data, .. } => {
-                    assert!(data == pattern(received, sizes[received]));
-                    received += 1;
-                }
-                Event::Closed { reason } => panic!("{reason:?}"),
-                _ => {}
-            }
-        }
+        check_events(&mut ours, sizes, &mut received);
     }
 }
 
