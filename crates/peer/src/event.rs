@@ -183,7 +183,7 @@ pub(crate) fn of_sctp<'a>(
                 queue.push_back(Event::ChannelClose(channel));
             }
             queue.push_back(Event::Notice(Notice::ChannelsEnded {
-                reason: Cow::Owned(format!("{reason:?}")),
+                reason: Cow::Owned(reason.to_string()),
             }));
             Event::State(State::DataChannelDisconnected)
         }

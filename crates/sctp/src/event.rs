@@ -1,5 +1,7 @@
 //! What an association tells its owner.
 
+use std::fmt;
+
 use esp_wire::DataKind;
 
 use crate::{ChannelConfig, PeerMisbehaved};
@@ -112,4 +114,22 @@ pub enum CloseReason {
     Unreachable,
     /// The peer broke the protocol and was sent an ABORT.
     PeerMisbehaved(PeerMisbehaved),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::Shutdown => f.write_str("both sides shut down"),
+            CloseReason::Aborted => f.write_str("aborted by this side"),
+            CloseReason::AbortedByPeer { cause: 0, .. } => f.write_str("aborted by the peer"),
+            CloseReason::AbortedByPeer { cause, text } if text.is_empty() => {
+                write!(f, "aborted by the peer (cause {cause})")
+            }
+            CloseReason::AbortedByPeer { cause, text } => {
+                write!(f, "aborted by the peer (cause {cause}): {text:?}")
+            }
+            CloseReason::Unreachable => f.write_str("the peer no longer answers"),
+            CloseReason::PeerMisbehaved(what) => write!(f, "the peer broke the protocol: {what}"),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The peer as a whole, in virtual time on the seeded network.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod calls;
 mod data;
 mod media;

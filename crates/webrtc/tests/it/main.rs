@@ -1,5 +1,7 @@
 //! Two solutions that call each other in one process, with generated sound and pictures.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
