@@ -105,7 +105,8 @@ pub trait Handler: Send {
     /// One packet of the peer's sound.
     fn on_audio_data(&mut self, frame: Frame<'_>) {}
 
-    /// The peer's pictures are about to arrive and look like this.
+    /// The peer's pictures are about to arrive; told again when a key frame shows their size, and when it
+    /// changes.
     fn on_video_info(&mut self, info: VideoInfo) {}
 
     /// One picture of the peer.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use esp_rtp::format::h264::picture_size;
 use esp_sctp::ChannelHandle;
 use esp_wire::{AudioInfo, Codec, DataFrame, Frame, Kind, Signal, VideoInfo};
 
@@ -73,7 +74,7 @@ impl Event<'_> {
 pub(crate) fn of_rtp<'a>(
     event: esp_rtp::Event<'a>,
     queue: &mut VecDeque<Event<'static>>,
-    tracks: &Tracks,
+    tracks: &mut Tracks,
     config: &PeerConfig,
 ) -> Event<'a> {
     match event {
@@ -83,12 +84,8 @@ pub(crate) fn of_rtp<'a>(
                 Event::State(State::RemoteAudioTrackAdded)
             }
             Kind::Video => {
-                queue.push_back(Event::VideoInfo(VideoInfo {
-                    codec,
-                    width: 0,
-                    height: 0,
-                    fps: 0,
-                }));
+                tracks.video_size = (0, 0);
+                queue.push_back(Event::VideoInfo(video_info(codec, (0, 0))));
                 Event::State(State::RemoteVideoTrackAdded)
             }
         },
@@ -98,9 +95,21 @@ pub(crate) fn of_rtp<'a>(
             State::RemoteVideoTrackRemoved
         }),
         esp_rtp::Event::Frame {
-            codec, pts, data, ..
+            codec,
+            pts,
+            data,
+            keyframe,
+            ..
         } => {
             let frame = Frame { pts, data };
+            if codec == Codec::H264
+                && keyframe
+                && let Some(size) = picture_size(data)
+                && size != tracks.video_size
+            {
+                tracks.video_size = size;
+                queue.push_back(Event::VideoInfo(video_info(codec, size)));
+            }
             match codec.kind() {
                 Kind::Audio => Event::Audio(frame),
                 Kind::Video => Event::Video(frame),
@@ -110,6 +119,15 @@ pub(crate) fn of_rtp<'a>(
         esp_rtp::Event::BitrateHint { bitrate } => Event::Notice(Notice::BitrateHint(bitrate)),
         esp_rtp::Event::TransportFeedback(observation) => Event::Feedback(observation),
         _ => Event::Feedback(esp_rtp::congestion::Observation::default()),
+    }
+}
+
+fn video_info(codec: Codec, (width, height): (u32, u32)) -> VideoInfo {
+    VideoInfo {
+        codec,
+        width,
+        height,
+        fps: 0,
     }
 }
 

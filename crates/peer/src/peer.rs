@@ -322,6 +322,9 @@ impl Peer {
         if let Input::Interfaces(interfaces) = &input {
             self.interfaces = Some(interfaces.to_vec());
         }
+        if let Some((leaving, _)) = &mut self.leaving {
+            leaving.sockets.note(&input);
+        }
         if let Some(call) = &mut self.call
             && let Some(input) = call.sockets.inward(input)
         {
@@ -397,7 +400,7 @@ impl Peer {
             return Some(crate::event::of_rtp(
                 event,
                 &mut self.queue,
-                &call.tracks,
+                &mut call.tracks,
                 &self.config,
             ));
         }

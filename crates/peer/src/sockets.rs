@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use esp_wire::{Action, Destination, Input, QueryId, SocketId, Train};
 
 /// Numbers that one call may use.
-const SPAN: u32 = 1 << 16;
+const SPAN: u32 = SocketId::SPAN;
 
 /// The numbers of one call.
 #[derive(Debug)]
@@ -37,7 +37,10 @@ impl Sockets {
     /// An action under the numbers that the driver sees.
     pub(crate) fn outward(&mut self, mut action: Action) -> Action {
         match &mut action {
-            Action::Bind { socket, .. } | Action::OpenStream { stream: socket, .. } => {
+            Action::Bind { socket, .. }
+            | Action::Listen { socket, .. }
+            | Action::OpenStream { stream: socket, .. } => {
+                debug_assert!(socket.0 < SocketId::ACCEPTED, "a number of the driver");
                 *socket = SocketId(self.outer(socket.0));
                 self.open.insert(*socket);
             }
@@ -50,8 +53,18 @@ impl Sockets {
         action
     }
 
+    /// Keeps count of the streams that listeners accept, also when the call takes no more input.
+    pub(crate) fn note(&mut self, input: &Input<'_>) {
+        if let Input::StreamOpened { stream, .. } = input
+            && self.inner(stream.0).is_some()
+        {
+            self.open.insert(*stream);
+        }
+    }
+
     /// An input under the numbers that the agent knows; `None` when it is for another call.
     pub(crate) fn inward<'a>(&mut self, mut input: Input<'a>) -> Option<Input<'a>> {
+        self.note(&input);
         match &mut input {
             Input::Datagrams { socket, .. }
             | Input::Bound { socket, .. }
@@ -116,6 +129,37 @@ mod tests {
         };
         assert_eq!(inner, SocketId(3));
         assert_eq!(first.close_next(), Some(Action::Close { socket }));
+        assert_eq!(first.close_next(), None);
+    }
+
+    #[test]
+    fn accepted_streams_are_closed_with_the_call_of_their_listener() {
+        let (mut first, mut second) = (Sockets::of_call(3), Sockets::of_call(4));
+        let local = "127.0.0.1:9".parse().unwrap();
+        let listen = Action::Listen {
+            socket: SocketId(2),
+            local,
+        };
+        let Action::Listen { socket, .. } = first.outward(listen) else {
+            panic!("not a listener");
+        };
+        let opened = |stream| Input::StreamOpened {
+            stream,
+            local,
+            remote: local,
+        };
+        assert!(second.inward(opened(socket.accepted(0))).is_none());
+        let Some(Input::StreamOpened { stream, .. }) = first.inward(opened(socket.accepted(0)))
+        else {
+            panic!("its own stream is unknown");
+        };
+        assert!(stream.is_accepted());
+        // While the call says goodbye, it takes no input; what was accepted is closed all the same.
+        first.note(&opened(socket.accepted(1)));
+        let close = |socket| Some(Action::Close { socket });
+        assert_eq!(first.close_next(), close(socket));
+        assert_eq!(first.close_next(), close(socket.accepted(0)));
+        assert_eq!(first.close_next(), close(socket.accepted(1)));
         assert_eq!(first.close_next(), None);
     }
 }

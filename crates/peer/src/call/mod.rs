@@ -67,6 +67,8 @@ struct Negotiation {
 pub(crate) struct Tracks {
     pub(crate) audio: Option<TrackId>,
     pub(crate) video: Option<TrackId>,
+    /// Width and height of the peer's pictures, once a key frame told.
+    pub(crate) video_size: (u32, u32),
 }
 
 impl Tracks {

@@ -165,6 +165,7 @@ impl Call {
         self.tracks = Tracks {
             audio: track(Kind::Audio),
             video: track(Kind::Video),
+            video_size: self.tracks.video_size,
         };
         Ok(())
     }
