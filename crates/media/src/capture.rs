@@ -42,6 +42,32 @@ pub trait Capture: Send {
     fn set_audio_bitrate(&self, bits_per_second: u32);
 }
 
+impl<C: Capture + ?Sized> Capture for Box<C> {
+    fn supported(&self) -> Supported {
+        (**self).supported()
+    }
+
+    fn start(&mut self, settings: CaptureSettings, sink: Box<dyn FrameSink>) -> Result<(), Error> {
+        (**self).start(settings, sink)
+    }
+
+    fn stop(&mut self) {
+        (**self).stop();
+    }
+
+    fn request_keyframe(&self) {
+        (**self).request_keyframe();
+    }
+
+    fn set_video_bitrate(&self, bits_per_second: u32) {
+        (**self).set_video_bitrate(bits_per_second);
+    }
+
+    fn set_audio_bitrate(&self, bits_per_second: u32) {
+        (**self).set_audio_bitrate(bits_per_second);
+    }
+}
+
 /// What a [`Capture`] can deliver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Supported {

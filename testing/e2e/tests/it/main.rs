@@ -1,0 +1,9 @@
+//! Calls of the real program with a real browser, and of our own ends with each other.
+
+mod browser_call;
+mod comebacks;
+mod devices;
+mod files;
+mod hostile;
+mod slow;
+mod support;
