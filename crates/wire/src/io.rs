@@ -6,6 +6,25 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u32);
 
+impl SocketId {
+    /// Numbers come in runs of this length, one run for each call of a peer.
+    pub const SPAN: u32 = 1 << 16;
+    /// In each run, the numbers from this one on are the driver's, for the streams that it accepts.
+    pub const ACCEPTED: u32 = 1 << 15;
+
+    /// The name of the `n`th stream that the listener `self` accepted: in the run of the listener,
+    /// and never one that a peer chooses. It comes again after 32,768 streams.
+    pub fn accepted(self, n: u16) -> SocketId {
+        let run = self.0 - self.0 % Self::SPAN;
+        SocketId(run + Self::ACCEPTED + u32::from(n) % Self::ACCEPTED)
+    }
+
+    /// Whether the driver chose it, for a stream that a listener accepted.
+    pub fn is_accepted(self) -> bool {
+        self.0 % Self::SPAN >= Self::ACCEPTED
+    }
+}
+
 /// Names a question to the resolver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub u32);
@@ -72,7 +91,7 @@ pub enum Input<'a> {
         /// The datagrams, one behind the other.
         data: &'a mut [u8],
     },
-    /// Answer to [`Action::Bind`]: the socket is open.
+    /// Answer to [`Action::Bind`] or [`Action::Listen`]: the socket is open.
     Bound {
         /// The socket.
         socket: SocketId,
@@ -80,7 +99,8 @@ pub enum Input<'a> {
         local: SocketAddr,
     },
     /// Answer to [`Action::OpenStream`]: the stream is up, TLS included. Also a stream that was
-    /// accepted by a listener.
+    /// accepted by a listener; the driver names it by [`SocketId::accepted`], and its local address is
+    /// that of the listener.
     StreamOpened {
         /// The stream.
         stream: SocketId,
@@ -103,7 +123,7 @@ pub enum Input<'a> {
         /// The system's word for it, for logs and reports.
         reason: &'a str,
     },
-    /// A socket that was full takes datagrams again.
+    /// A socket that was full takes datagrams again; a stream that had to drop some, too.
     Writable {
         /// The socket.
         socket: SocketId,
@@ -158,7 +178,16 @@ pub enum Action {
         /// The name that the server's certificate must carry (TLS).
         server_name: Option<String>,
     },
-    /// Close a socket or a stream; nothing more is told about it.
+    /// Take in TCP streams (RFC 6544: a passive candidate); answered by [`Input::Bound`] or
+    /// [`Input::Closed`], then by [`Input::StreamOpened`] for each stream. Streams outlive their listener.
+    Listen {
+        /// The name of the listener.
+        socket: SocketId,
+        /// The local address; port 0 lets the system choose.
+        local: SocketAddr,
+    },
+    /// Close a socket, a stream or a listener; nothing more is told about it. What a stream has
+    /// taken is still sent, for as long as the driver has patience.
     Close {
         /// The socket or stream.
         socket: SocketId,
@@ -172,4 +201,21 @@ pub enum Action {
         /// How.
         by: Resolution,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_streams_stay_in_the_run_of_their_listener() {
+        let listener = SocketId(5 * SocketId::SPAN + 7);
+        for n in [0, 1, 0x7fff, 0x8000, u16::MAX] {
+            let stream = listener.accepted(n);
+            assert_eq!(stream.0 / SocketId::SPAN, 5);
+            assert!(stream.is_accepted() && !listener.is_accepted());
+            assert_eq!(stream, stream.accepted(n));
+        }
+        assert_ne!(listener.accepted(0), listener.accepted(1));
+    }
 }

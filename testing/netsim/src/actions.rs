@@ -20,6 +20,7 @@ impl<E: Endpoint> Net<E> {
     pub(crate) fn act(&mut self, host: HostId, action: Action) {
         match action {
             Action::Bind { socket, local } => self.bind(host, socket, local),
+            Action::Listen { socket, local } => self.listen_as(host, socket, local),
             Action::OpenStream {
                 stream,
                 transport,
@@ -28,7 +29,10 @@ impl<E: Endpoint> Net<E> {
                 server_name: _,
             } => self.open_stream(host, stream, transport, local, remote),
             Action::Close { socket } => {
-                if self.hosts[host.0].sockets.remove(&socket).is_none() {
+                let entry = &mut self.hosts[host.0];
+                let found = entry.sockets.remove(&socket).is_some()
+                    || entry.listening.remove(&socket).is_some();
+                if !found {
                     self.close_stream(host, socket);
                 }
             }
@@ -54,6 +58,22 @@ impl<E: Endpoint> Net<E> {
                 local.set_port(entry.fresh_port());
             }
             entry.sockets.insert(socket, local);
+            Tell::Bound(socket, local)
+        };
+        self.plan_tell(Duration::ZERO, host, tell);
+    }
+
+    fn listen_as(&mut self, host: HostId, socket: SocketId, mut local: SocketAddr) {
+        let entry = &mut self.hosts[host.0];
+        let tell = if !local.ip().is_unspecified() && entry.port_with(local.ip()).is_none() {
+            Tell::Closed(socket, "cannot assign requested address")
+        } else if local.port() != 0 && entry.listening.values().any(|taken| *taken == local) {
+            Tell::Closed(socket, "address already in use")
+        } else {
+            if local.port() == 0 {
+                local.set_port(entry.fresh_port());
+            }
+            entry.listening.insert(socket, local);
             Tell::Bound(socket, local)
         };
         self.plan_tell(Duration::ZERO, host, tell);

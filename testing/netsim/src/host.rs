@@ -37,6 +37,8 @@ pub(crate) struct Host<E> {
     pub(crate) sockets: BTreeMap<SocketId, SocketAddr>,
     /// Local addresses on which streams are accepted.
     pub(crate) listeners: BTreeSet<SocketAddr>,
+    /// Listeners that its machine opened by an action.
+    pub(crate) listening: BTreeMap<SocketId, SocketAddr>,
     pub(crate) next_port: u16,
     pub(crate) next_accepted: u32,
     /// Whether it has seen something since it was last asked for output.
@@ -53,6 +55,7 @@ impl<E> Host<E> {
             ports: Vec::new(),
             sockets: BTreeMap::new(),
             listeners: BTreeSet::new(),
+            listening: BTreeMap::new(),
             next_port: 49_152,
             next_accepted: 0x8000_0000,
             dirty: true,
@@ -93,7 +96,25 @@ impl<E> Host<E> {
         find(&exact).or_else(|| find(&any))
     }
 
-    pub(crate) fn listens_at(&self, to: SocketAddr) -> bool {
+    /// The name of a stream that comes in at `to`; `None` when nothing listens there.
+    pub(crate) fn accept_at(&mut self, to: SocketAddr) -> Option<SocketId> {
+        let at = |local: &SocketAddr| {
+            let any = local.ip().is_unspecified() && local.is_ipv4() == to.is_ipv4();
+            local.port() == to.port() && (any || local.ip() == to.ip())
+        };
+        let listener = self.listening.iter().find(|(_, local)| at(local));
+        let number = self.next_accepted;
+        let name = match listener {
+            // Of these bits, the lower ones count.
+            Some((listener, _)) => listener.accepted((number & 0x7fff) as u16),
+            None if self.listens_at(to) => SocketId(number),
+            None => return None,
+        };
+        self.next_accepted += 1;
+        Some(name)
+    }
+
+    fn listens_at(&self, to: SocketAddr) -> bool {
         let any = match to {
             SocketAddr::V4(_) => IpAddr::from([0; 4]),
             SocketAddr::V6(_) => IpAddr::from([0; 16]),

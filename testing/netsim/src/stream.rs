@@ -97,13 +97,10 @@ impl<E: Endpoint> Net<E> {
             return self.plan_tell(GIVE_UP, host, Tell::Closed(stream, "connection timed out"));
         };
         let round_trip = path.delay * 2;
-        if !self.hosts[path.host.0].listens_at(path.local) {
+        let Some(accepted) = self.hosts[path.host.0].accept_at(path.local) else {
             let tell = Tell::Closed(stream, "connection refused");
             return self.plan_tell(round_trip, host, tell);
-        }
-        let far = &mut self.hosts[path.host.0];
-        let accepted = SocketId(far.next_accepted);
-        far.next_accepted += 1;
+        };
         let near_end = End {
             host,
             socket: stream,
