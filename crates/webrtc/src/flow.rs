@@ -7,6 +7,9 @@
 //! 2. Stop: disconnect and close the peer, then stop signaling.
 //! 3. The peer leaves: on its bye disconnect and begin anew, signaling stays.
 
+#[cfg(test)]
+mod trace;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -268,6 +271,8 @@ impl Flow {
         match message {
             Signal::Bye => {
                 self.waiting.clear();
+                // What was paused for is over.
+                self.pausing = false;
                 self.end_connection();
                 self.rest();
                 self.tell(Event::PeerLeft);
