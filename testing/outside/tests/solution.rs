@@ -82,15 +82,19 @@ impl Side {
             let render = self.webrtc.query().render.unwrap_or_default();
             (render.audio_decoded, render.video_decoded)
         };
-        let (begun, before) = (Instant::now(), decoded());
-        loop {
+        let before = decoded();
+        until("no media", || {
             let now = decoded();
-            if now.0 > before.0 + 3 && now.1 > before.1 + 3 {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "no media: {before:?}, {now:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            now.0 > before.0 + 3 && now.1 > before.1 + 3
+        });
+    }
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -108,14 +112,12 @@ fn all_flows(first: &Side, second: &Side) {
     let said = |text: &str| Event::Custom(text.into());
     first.webrtc.post_custom_data("by letter");
     second.wait_for(&said("by letter"));
-    let begun = Instant::now();
-    while let Err(error) = second
-        .webrtc
-        .send_custom_data(Via::DataChannel, "by channel")
-    {
-        assert!(begun.elapsed() < PATIENCE, "{error}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("no data channel opened", || {
+        second
+            .webrtc
+            .send_custom_data(Via::DataChannel, "by channel")
+            .is_ok()
+    });
     assert_eq!(
         first.messages.recv_timeout(PATIENCE).unwrap(),
         b"by channel"
@@ -123,10 +125,9 @@ fn all_flows(first: &Side, second: &Side) {
 
     second.webrtc.stop();
     first.wait_for(&Event::PeerLeft);
-    second.wait_for(&Event::SignalingClosed {
-        reason: "stopped".into(),
+    until("the connection is still there", || {
+        second.webrtc.peer_connection().is_none()
     });
-    assert!(second.webrtc.peer_connection().is_none());
     first.webrtc.close();
     second.webrtc.close();
 }
