@@ -17,6 +17,7 @@ use crate::outbox::Outbox;
 use crate::pacing::{Pacer, Rtt};
 use crate::pair::{Pair, PairEnd, PairReport};
 use crate::path::Active;
+use crate::relay::Relays;
 use crate::session::{Previous, Session};
 use crate::timers::Why;
 
@@ -31,7 +32,7 @@ const MAX_EVENTS: usize = 1_024;
 /// Feed: [`handle_input`](Agent::handle_input), [`handle_timeout`](Agent::handle_timeout).
 /// Drain, in any order, after every call above: [`poll_transmit`](Agent::poll_transmit),
 /// [`poll_action`](Agent::poll_action), [`poll_event`](Agent::poll_event),
-/// [`poll_timeout`](Agent::poll_timeout).
+/// [`poll_timeout`](Agent::poll_timeout), [`poll_received`](Agent::poll_received).
 /// Data out: [`path`](Agent::path) says how to lay it out, [`send`](Agent::send) addresses it.
 #[derive(Debug)]
 pub struct Agent {
@@ -41,6 +42,10 @@ pub struct Agent {
     pub(crate) tie_breaker: u64,
     pub(crate) started: bool,
     pub(crate) closed: bool,
+    /// Allocations are being given back, and nothing else is done.
+    pub(crate) leaving: bool,
+    /// The latest time that was told.
+    pub(crate) clock: Instant,
     /// The usable addresses of this host, once they were told.
     pub(crate) interfaces: Option<Vec<(u32, IpAddr)>>,
     pub(crate) next_socket: SocketId,
@@ -50,6 +55,7 @@ pub struct Agent {
     pub(crate) ranks: u16,
     pub(crate) locals: Locals,
     pub(crate) gathering: Gathering,
+    pub(crate) relays: Relays,
     pub(crate) session: Session,
     pub(crate) previous: Option<Previous>,
     pub(crate) active: Option<Active>,
@@ -93,6 +99,8 @@ pub struct Counters {
     pub early_dropped: u64,
     /// Responses that found the outbox full.
     pub responses_dropped: u64,
+    /// Datagrams that were not polled in time.
+    pub unpolled: u64,
     /// Candidates of the peer that cannot be used: unknown kinds, other generations, beyond bounds.
     pub ignored_candidates: u64,
 }
@@ -114,6 +122,8 @@ impl Agent {
             config,
             started: false,
             closed: false,
+            leaving: false,
+            clock: origin.now,
             interfaces: None,
             next_socket: SocketId(0),
             next_query: QueryId(0),
@@ -121,6 +131,7 @@ impl Agent {
             ranks: 0,
             locals: Locals::default(),
             gathering: Gathering::default(),
+            relays: Relays::default(),
             session,
             previous: None,
             active: None,
@@ -256,7 +267,8 @@ impl Agent {
         self.counters
     }
 
-    /// Takes what the driver tells. Datagrams of the peer that are not ICE's own are given back.
+    /// Takes what the driver tells. Datagrams of the peer that are not ICE's own are given back;
+    /// further ones wait for [`Agent::poll_received`].
     ///
     /// # Errors
     /// None today; noise is counted and dropped.
@@ -277,7 +289,7 @@ impl Agent {
                 data,
             } => return Ok(self.on_datagrams(now, socket, remote, ecn, size, data)),
             Input::Bound { socket, local } => self.on_bound(now, socket, local),
-            Input::Closed { socket, .. } => self.on_closed(now, socket),
+            Input::Closed { socket, reason } => self.on_closed(now, socket, reason),
             Input::Unreachable { socket, remote } => self.on_unreachable(now, socket, remote),
             Input::Resolved { query, addresses } => {
                 if !self.on_name_resolved(now, query, addresses) {
@@ -285,9 +297,12 @@ impl Agent {
                 }
             }
             Input::Interfaces(interfaces) => self.on_interfaces(now, interfaces),
-            Input::Writable { .. } | Input::StreamOpened { .. } | Input::StreamBytes { .. } => {
+            Input::StreamOpened { stream, local, .. } => self.on_stream_opened(now, stream, local),
+            Input::StreamBytes { stream, data } => {
+                self.on_stream_bytes(now, stream, data);
                 return Ok(None);
             }
+            Input::Writable { .. } => return Ok(None),
         }
         self.run(now);
         Ok(None)
@@ -328,8 +343,15 @@ impl Agent {
         if self.closed {
             return;
         }
+        self.clock = now;
+        if self.leaving {
+            self.run_relays(now);
+            self.refresh_deadline();
+            return;
+        }
         if self.started {
             self.run_gathering(now);
+            self.run_relays(now);
         }
         self.run_consent(now);
         self.run_nomination(now);

@@ -55,7 +55,7 @@ impl Agent {
         remote: SocketAddr,
         message: &Message<'_>,
     ) {
-        if self.locals.base(socket).is_none() {
+        if !(self.locals.base(socket)).is_some_and(|base| base.role.checks()) {
             self.counters.unknown_source += 1;
             return;
         }

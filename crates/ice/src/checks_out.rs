@@ -16,7 +16,6 @@ use crate::candidate::CandidateKind;
 use crate::outbox::Outgoing;
 use crate::pacing::first_rto;
 use crate::pair::{PairEnd, PairId, PairState, Valid, priority_for, same_address};
-use crate::priority::candidate_priority;
 use crate::transaction::{Check, Due, NewCheck};
 
 impl Agent {
@@ -30,9 +29,12 @@ impl Agent {
     pub(crate) fn has_new_transaction(&self) -> bool {
         let checklist = &self.session.checklist;
         let triggered = self.session.remote.is_some() && checklist.has_triggered();
-        triggered
-            || self.gathering.has_queued()
-            || (self.wants_checks() && checklist.has_ordinary())
+        triggered || self.has_requests() || (self.wants_checks() && checklist.has_ordinary())
+    }
+
+    /// Whether a request to a server waits for its slot.
+    fn has_requests(&self) -> bool {
+        self.gathering.has_queued() || self.relays.has_queued()
     }
 
     /// Starts what its slot allows, repeats and gives up what is due.
@@ -64,11 +66,14 @@ impl Agent {
                 }
             }
         }
-        let gathers = self.gathering.has_queued();
+        let gathers = self.has_requests();
         let checks = self.wants_checks() && self.session.checklist.has_ordinary();
         if gathers && !(checks && self.pacer.gathered_last) {
             self.pacer.gathered_last = true;
-            self.start_request(now);
+            match self.gathering.has_queued() {
+                true => self.start_request(now),
+                false => self.start_relay(now),
+            }
             return;
         }
         self.pacer.gathered_last = false;
@@ -85,8 +90,7 @@ impl Agent {
         let Some(base) = self.locals.base(pair.socket) else {
             return false;
         };
-        // RFC 8445 §7.1.1: what the peer would see as the priority of a peer-reflexive candidate.
-        let priority = candidate_priority(CandidateKind::PeerReflexive, base.preference);
+        let priority = base.check_priority();
         let rto = first_rto(&self.config, &pair.rtt, &[&self.rtt, &self.gathering.rtt]);
         let new = NewCheck {
             id: TransactionId::random(&mut self.rng),
@@ -101,6 +105,7 @@ impl Agent {
         };
         pair.state = PairState::InProgress;
         self.session.checks.start(now, new, limit);
+        self.permit(now, new.socket, new.remote.ip());
         self.outbox.push(Outgoing::Check(new.id));
         true
     }
@@ -242,7 +247,7 @@ impl Agent {
     }
 
     /// RFC 8445 §7.2.5.2
-    fn on_check_failed(&mut self, id: PairId) {
+    pub(crate) fn on_check_failed(&mut self, id: PairId) {
         let Some(pair) = self.session.checklist.find_mut(id) else {
             return;
         };

@@ -26,6 +26,10 @@ pub struct Config {
     pub interfaces: InterfaceFilter,
     /// Most local candidates that are gathered, 1 to 64; 16.
     pub max_candidates: usize,
+    /// Most allocations on TURN servers at one time, 0 to 32; 8.
+    pub max_relays: usize,
+    /// The lifetime that is asked for allocations; `None` leaves it to the server.
+    pub relay_lifetime: Option<Duration>,
     /// Most candidates of the peer that are kept, 1 to 1,000; 64.
     pub max_remote_candidates: usize,
     /// Most pairs (RFC 8445 §6.1.2.5), 1 to 4,000; 100.
@@ -149,6 +153,8 @@ impl Default for Config {
             link_local: LinkLocal::IfAlone,
             interfaces: InterfaceFilter::All,
             max_candidates: 16,
+            max_relays: 8,
+            relay_lifetime: None,
             max_remote_candidates: 64,
             max_pairs: 100,
             max_early_checks: 32,
@@ -193,6 +199,8 @@ with! {
     with_link_local = link_local: LinkLocal;
     with_interfaces = interfaces: InterfaceFilter;
     with_max_candidates = max_candidates: usize;
+    with_max_relays = max_relays: usize;
+    with_relay_lifetime = relay_lifetime: Option<Duration>;
     with_max_remote_candidates = max_remote_candidates: usize;
     with_max_pairs = max_pairs: usize;
     with_max_early_checks = max_early_checks: usize;
@@ -219,6 +227,7 @@ impl Config {
         let rules = [
             (self.ipv4 || self.ipv6, "one of ipv4 and ipv6 must be on"),
             ((1..=64).contains(&self.max_candidates), "max_candidates"),
+            (self.max_relays <= 32, "max_relays"),
             (
                 (1..=1_000).contains(&self.max_remote_candidates),
                 "max_remote_candidates",

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use esp_stun::TransactionId;
 use esp_stun::{AttributeType, BuildError, Class, ErrorCode, Key, MessageBuilder, Method};
-use esp_wire::{Destination, Instant, Role, Room, Train};
+use esp_wire::{Destination, Instant, Role, Train};
 
 use crate::agent::Agent;
-use crate::candidate::CandidateKind;
 use crate::outbox::{Answer, Outgoing};
-use crate::priority::candidate_priority;
+use crate::relay::RELAY_ROOM;
 use crate::session::{LocalAuth, RemoteAuth};
 
 /// No message of ours is longer: the longest user name has 513 bytes (RFC 8489 §14.3).
@@ -28,6 +27,11 @@ struct Request<'a> {
 impl Agent {
     /// Fills `train` with the next packet of ICE's own; `false` when there is none.
     pub fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> bool {
+        self.clock = now;
+        // A permission is asked for before what needs it.
+        if self.poll_relays(now, train) {
+            return true;
+        }
         let was_full = self.outbox.is_full();
         let mut written = false;
         while !written {
@@ -44,7 +48,7 @@ impl Agent {
 
     /// Writes one packet; `None` when its reason is gone.
     fn write(&mut self, now: Instant, outgoing: Outgoing, train: &mut Train) -> Option<()> {
-        train.begin(Room::default(), LONGEST);
+        train.begin(RELAY_ROOM, LONGEST);
         let to = match outgoing {
             Outgoing::Response {
                 to,
@@ -69,8 +73,7 @@ impl Agent {
                 Destination { socket, remote }
             }
         };
-        train.set_destination(to);
-        Some(())
+        self.address(now, train, to).then_some(())
     }
 
     fn write_check(
@@ -114,13 +117,13 @@ impl Agent {
         if let Some(pair) = self.pair_of_mut(generation, pair) {
             pair.requests_sent = pair.requests_sent.wrapping_add(1);
         }
-        let preference = self.locals.base(socket)?.preference;
+        let priority = self.locals.base(socket)?.check_priority();
         let request = Request {
             id,
             auth: self.remote_auth(generation)?,
             role: self.role,
             tie_breaker: self.tie_breaker,
-            priority: candidate_priority(CandidateKind::PeerReflexive, preference),
+            priority,
             use_candidate: false,
         };
         fill(train, |bytes| write_request(bytes, &request))?;

@@ -48,6 +48,8 @@ pub enum WarningReason {
     Unreachable,
     /// The local address or socket is gone.
     SocketLost,
+    /// The allocation on the TURN server is gone.
+    RelayLost,
     /// Consent expired (RFC 7675 §5.1).
     ConsentExpired,
     /// The peer revoked consent (RFC 7675 §5.2).
@@ -60,6 +62,7 @@ impl fmt::Display for WarningReason {
             WarningReason::Silence => "nothing is heard from the peer",
             WarningReason::Unreachable => "the network cannot reach the peer",
             WarningReason::SocketLost => "the local address is gone",
+            WarningReason::RelayLost => "the relay is gone",
             WarningReason::ConsentExpired => "the peer has not answered for too long",
             WarningReason::ConsentRevoked => "the peer no longer wants to receive",
         })
@@ -120,6 +123,8 @@ pub enum Event {
     PathAvailable(PairReport),
     /// Data now takes this pair.
     PathChanged(PairReport),
+    /// The framing of the path changed: [`Agent::path`](crate::Agent::path) has another room.
+    RoomChanged,
     /// This pair was nominated.
     Selected(PairReport),
     /// A role conflict was resolved against us.

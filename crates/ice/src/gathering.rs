@@ -1,6 +1,7 @@
-//! Server-reflexive candidates (RFC 8445 §5.1.1.2).
+//! Servers, and server-reflexive candidates (RFC 8445 §5.1.1.2).
 //!
-//! 1. `stun:` and UDP `turn:` URLs are resolved, all side by side.
+//! 1. `stun:`, `turn:` and `turns:` URLs are resolved, all side by side. Allocations follow in
+//!    `allocate.rs`; what follows here is for those that speak UDP.
 //! 2. Each open socket asks each server of its family by a Binding request, one new request every
 //!    Ta; a server that does not answer is asked again after growing intervals.
 //! 3. The mapped address becomes a candidate unless it is known.
@@ -17,6 +18,7 @@ use esp_wire::{
 use crate::agent::Agent;
 use crate::candidate::CandidateKind;
 use crate::event::{Event, GatheringState};
+use crate::local::BaseRole;
 use crate::outbox::Outgoing;
 use crate::pacing::{Rtt, first_rto};
 use crate::priority::is_link_local;
@@ -35,14 +37,27 @@ const PAUSE: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 6;
 
 #[derive(Debug)]
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    /// Its number, never used twice.
+    id: u32,
+    pub(crate) url: String,
+    pub(crate) host: String,
+    scheme: Scheme,
+    transport: Transport,
+    /// User name and password.
+    pub(crate) login: IceServer,
     port: u16,
     query: Option<QueryId>,
     addresses: Vec<SocketAddr>,
-    /// Whether any answer came, and whether its silence was told.
-    answered: bool,
-    told: bool,
+    /// Whether any answer came, and whether its silence or refusal was told.
+    pub(crate) answered: bool,
+    pub(crate) told: bool,
+}
+
+impl Server {
+    fn relays(&self) -> bool {
+        matches!(self.scheme, Scheme::Turn | Scheme::Turns)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +100,7 @@ pub(crate) struct Gathering {
     pub(crate) state: GatheringState,
     pub(crate) rtt: Rtt,
     servers: Vec<Server>,
+    next_server: u32,
     tasks: Vec<Task>,
     /// When those who wait should go without, until it was told.
     overdue: Option<Instant>,
@@ -95,6 +111,29 @@ pub(crate) struct Gathering {
 }
 
 impl Gathering {
+    pub(crate) fn server(&self, id: u32) -> Option<&Server> {
+        self.servers.iter().find(|server| server.id == id)
+    }
+
+    pub(crate) fn server_mut(&mut self, id: u32) -> Option<&mut Server> {
+        self.servers.iter_mut().find(|server| server.id == id)
+    }
+
+    /// Number, transport and address of all servers that relay.
+    pub(crate) fn relay_servers(&self) -> Vec<(u32, Transport, SocketAddr)> {
+        let servers = self.servers.iter().filter(|server| server.relays());
+        let addresses = servers.flat_map(|server| {
+            let addresses = server.addresses.iter();
+            addresses.map(|address| (server.id, server.transport, *address))
+        });
+        addresses.collect()
+    }
+
+    /// There is something new to gather.
+    pub(crate) fn reopen(&mut self) {
+        self.reopened = true;
+    }
+
     /// Whether a request may start when its slot comes.
     pub(crate) fn has_queued(&self) -> bool {
         (self.tasks.iter()).any(|task| task.progress == Progress::Queued)
@@ -148,21 +187,32 @@ impl Gathering {
 impl Agent {
     /// Sets the servers to gather from, in place of those before; candidates learned stay.
     ///
-    /// `stun:` and UDP `turn:` URLs are asked for our reflexive address. A URL that cannot be used is
-    /// told by [`Event::ServerFailed`].
+    /// Servers that speak UDP are asked for our reflexive address, `turn:` and `turns:` URLs for
+    /// relayed ones. Other credentials of a known URL are tried on its allocations, which stay whatever
+    /// comes of it; allocations of a URL that is gone are given back when data does not take them. A
+    /// URL that cannot be used is told by [`Event::ServerFailed`].
     pub fn set_servers(&mut self, now: Instant, servers: &[IceServer]) {
         if self.closed {
             return;
         }
         let mut kept = Vec::new();
-        for url in servers.iter().flat_map(|server| &server.urls) {
+        let urls = |server: &'_ IceServer| server.urls.len();
+        let each = servers.iter().flat_map(|server| {
+            let numbers = 0..urls(server);
+            numbers.map(move |number| (server, &server.urls[number]))
+        });
+        for (login, url) in each {
             if kept.len() >= MAX_SERVERS || kept.iter().any(|other: &Server| other.url == *url) {
                 continue;
             }
             let known = (self.gathering.servers.iter()).position(|server| server.url == *url);
             match known {
-                Some(at) => kept.push(self.gathering.servers.swap_remove(at)),
-                None => match self.open_server(url) {
+                Some(at) => {
+                    let mut server = self.gathering.servers.swap_remove(at);
+                    self.renew_login(now, &mut server, login);
+                    kept.push(server);
+                }
+                None => match self.open_server(url, login) {
                     Ok(server) => kept.push(server),
                     Err(reason) => self.push_event(Event::ServerFailed {
                         url: url.clone(),
@@ -175,19 +225,59 @@ impl Agent {
             (kept.iter()).any(|server: &Server| server.addresses.contains(address))
         };
         self.gathering.tasks.retain(|task| used(&task.server));
+        for relay in &mut self.relays.list {
+            relay.retired |= !kept.iter().any(|server| server.id == relay.server);
+        }
         self.gathering.servers = kept;
         self.plan_requests();
+        self.plan_relays();
         self.run(now);
     }
 
-    fn open_server(&mut self, url: &str) -> Result<Server, String> {
-        let parsed: ServerUrl = url.parse().map_err(|error| format!("{error}"))?;
-        let udp = parsed.transport == Transport::Udp;
-        if !udp || !matches!(parsed.scheme, Scheme::Stun | Scheme::Turn) {
-            return Err("only STUN over UDP is used for gathering".to_owned());
+    /// Takes what may be other credentials for a server that is known.
+    fn renew_login(&mut self, now: Instant, server: &mut Server, login: &IceServer) {
+        let (username, credential) = (&login.username, &login.credential);
+        if (&server.login.username, &server.login.credential) == (username, credential) {
+            return;
         }
+        server.login.username.clone_from(username);
+        server.login.credential.clone_from(credential);
+        server.told = false;
+        self.relays.ask_again(Some(server.id));
+        let relays = self.relays.list.iter_mut();
+        for relay in relays.filter(|relay| relay.server == server.id && !relay.retired) {
+            if let Some(client) = &mut relay.client
+                && let Err(error) = client.set_credentials(now, username, credential)
+            {
+                server.told = true;
+                let (url, reason) = (server.url.clone(), error.to_string());
+                self.events.push_back(Event::ServerFailed { url, reason });
+            }
+        }
+    }
+
+    fn open_server(&mut self, url: &str, login: &IceServer) -> Result<Server, String> {
+        let parsed: ServerUrl = url.parse().map_err(|error| format!("{error}"))?;
+        match (parsed.scheme, parsed.transport) {
+            (Scheme::Stun, Transport::Udp)
+            | (Scheme::Turn, _)
+            | (Scheme::Turns, Transport::Tls) => {}
+            (Scheme::Stun | Scheme::Stuns, _) => {
+                return Err("only STUN over UDP is used for gathering".to_owned());
+            }
+            (Scheme::Turns, _) => return Err("TURN over DTLS is not supported".to_owned()),
+        }
+        self.gathering.next_server += 1;
         let mut server = Server {
+            id: self.gathering.next_server,
             url: url.to_owned(),
+            host: parsed.host.clone(),
+            scheme: parsed.scheme,
+            transport: parsed.transport,
+            login: IceServer {
+                urls: Vec::new(),
+                ..login.clone()
+            },
             port: parsed.port,
             query: None,
             addresses: Vec::new(),
@@ -234,6 +324,7 @@ impl Agent {
             });
         }
         self.plan_requests();
+        self.plan_relays();
     }
 
     /// Queues a request for each open socket and server that go together and have none.
@@ -241,12 +332,15 @@ impl Agent {
         if self.gathering.state == GatheringState::New {
             return;
         }
-        let servers = self.gathering.servers.iter();
+        let udp = |server: &&Server| server.transport == Transport::Udp;
+        let servers = self.gathering.servers.iter().filter(udp);
         let addresses: Vec<_> = servers
             .flat_map(|server| server.addresses.clone())
             .collect();
         for base in &self.locals.bases {
-            let Some(local) = base.local else { continue };
+            let Some(local) = base.local.filter(|_| base.role == BaseRole::Open) else {
+                continue;
+            };
             for server in &addresses {
                 let known = |task: &Task| task.socket == base.socket && task.server == *server;
                 let tasks = &mut self.gathering.tasks;
@@ -324,6 +418,7 @@ impl Agent {
         for server in servers
             .iter_mut()
             .filter(|server| !server.told && !server.answered)
+            .filter(|server| server.transport == Transport::Udp)
         {
             let mut asked = (tasks.iter()).filter(|task| server.addresses.contains(&task.server));
             let given_up = |task: &Task| task.failures > 0;
@@ -340,7 +435,8 @@ impl Agent {
 
     fn update_gathering(&mut self, now: Instant) {
         let opening = (self.locals.bases.iter()).any(|base| base.local.is_none());
-        let done = self.interfaces.is_some() && !opening && self.gathering.is_idle();
+        let idle = self.gathering.is_idle() && self.relays.is_settled();
+        let done = self.interfaces.is_some() && !opening && idle;
         let news = opening || self.gathering.reopened;
         match self.gathering.state {
             GatheringState::Gathering if done => {
@@ -410,7 +506,7 @@ impl Agent {
         true
     }
 
-    fn on_mapped(&mut self, socket: SocketId, server: SocketAddr, mapped: SocketAddr) {
+    pub(crate) fn on_mapped(&mut self, socket: SocketId, server: SocketAddr, mapped: SocketAddr) {
         let Some(base) = self.locals.base(socket).copied() else {
             return;
         };
@@ -429,7 +525,7 @@ impl Agent {
 }
 
 /// Whether a socket can talk to a server: one family, one scope.
-fn can_reach(local: SocketAddr, server: SocketAddr) -> bool {
+pub(crate) fn can_reach(local: SocketAddr, server: SocketAddr) -> bool {
     let (local, server) = (local.ip(), server.ip());
     local.is_ipv4() == server.is_ipv4()
         && local.is_loopback() == server.is_loopback()

@@ -8,7 +8,7 @@ use crate::agent::Agent;
 use crate::candidate::CandidateKind;
 use crate::config::LinkLocal;
 use crate::event::{Event, WarningReason};
-use crate::local::{Base, LocalCandidate};
+use crate::local::{Base, BaseRole, LocalCandidate};
 use crate::priority::{interleave, is_link_local};
 use crate::remote::is_usable;
 
@@ -21,15 +21,18 @@ impl Agent {
             return;
         }
         let gone: Vec<SocketId> = (self.locals.bases.iter())
+            .filter(|base| base.role.gathers())
             .filter(|base| !wanted.contains(&(base.interface, base.address)))
             .map(|base| base.socket)
             .collect();
         for socket in gone {
             self.actions.push_back(Action::Close { socket });
-            self.drop_base(now, socket);
+            self.drop_base(now, socket, WarningReason::SocketLost);
         }
+        self.renew_streams(now);
         let known = |at: &(u32, IpAddr)| {
-            (self.locals.bases.iter()).any(|base| (base.interface, base.address) == *at)
+            let mut bases = self.locals.bases.iter();
+            bases.any(|base| base.role.gathers() && (base.interface, base.address) == *at)
         };
         wanted.retain(|at| !known(at));
         for (interface, address) in wanted {
@@ -45,30 +48,52 @@ impl Agent {
     }
 
     fn bind(&mut self, interface: u32, address: IpAddr) {
-        // Host addresses are never used with this policy; relays have their own sockets.
-        if self.locals.bases.len() >= self.config.max_candidates
-            || self.config.policy == IcePolicy::Relay
-        {
+        let own = self.locals.bases.iter().filter(|base| base.role.gathers());
+        if own.count() >= self.config.max_candidates {
             return;
         }
-        let socket = self.next_socket;
-        self.next_socket = SocketId(socket.0.wrapping_add(1));
+        let socket = self.fresh_socket();
+        let role = match self.config.policy {
+            IcePolicy::All => BaseRole::Open,
+            IcePolicy::Relay => BaseRole::Hidden,
+        };
         let preference = u16::MAX - (self.ranks % 0x8000);
         self.ranks = self.ranks.wrapping_add(1);
         self.locals.bases.push(Base {
             socket,
+            role,
             interface,
             address,
             preference,
             local: None,
         });
-        let local = match address {
-            IpAddr::V6(v6) if is_link_local(address) => {
-                SocketAddrV6::new(v6, 0, 0, interface).into()
-            }
-            _ => SocketAddr::new(address, 0),
-        };
+        let local = bind_address(interface, address);
         self.actions.push_back(Action::Bind { socket, local });
+    }
+
+    /// A name for a socket or a stream that was never used.
+    pub(crate) fn fresh_socket(&mut self) -> SocketId {
+        let socket = self.next_socket;
+        self.next_socket = SocketId(socket.0.wrapping_add(1));
+        socket
+    }
+
+    /// The related address to be told of a candidate: nowhere when addresses are hidden, or when it
+    /// is not known (RFC 8839 §5.1).
+    pub(crate) fn related(
+        &self,
+        known: Option<SocketAddr>,
+        like: SocketAddr,
+    ) -> Option<SocketAddr> {
+        let nowhere = match like {
+            SocketAddr::V4(_) => SocketAddr::from(([0; 4], 9)),
+            SocketAddr::V6(_) => SocketAddr::from(([0; 16], 9)),
+        };
+        Some(
+            known
+                .filter(|_| self.config.policy == IcePolicy::All)
+                .unwrap_or(nowhere),
+        )
     }
 
     /// The addresses that may be candidates, best first, each once.
@@ -120,6 +145,11 @@ impl Agent {
         }
         base.local = Some(local);
         let base = *base;
+        match base.role {
+            BaseRole::Open => {}
+            BaseRole::Hidden => return self.plan_relays(),
+            BaseRole::Spare | BaseRole::Relayed => return self.on_spare_bound(now, socket),
+        }
         let kind = CandidateKind::Host;
         let candidate = self.locals.make(&base, local, kind, local, None);
         // One for each socket, of which there are no more than the limit for candidates.
@@ -127,12 +157,16 @@ impl Agent {
         self.announce(&candidate);
         self.pair_local(now, &candidate);
         self.plan_requests();
+        self.plan_relays();
     }
 
     /// A socket could not be opened, or has ended.
-    pub(crate) fn on_closed(&mut self, now: Instant, socket: SocketId) {
-        if self.locals.base(socket).is_some() {
-            self.drop_base(now, socket);
+    pub(crate) fn on_closed(&mut self, now: Instant, socket: SocketId, reason: &str) {
+        match self.locals.base(socket).map(|base| base.role) {
+            Some(role) if role.gathers() => {
+                self.drop_base(now, socket, WarningReason::SocketLost);
+            }
+            _ => self.on_relay_closed(now, socket, reason),
         }
     }
 
@@ -147,8 +181,9 @@ impl Agent {
         candidate.to_candidate(Some(ufrag)).to_string()
     }
 
-    /// Forgets a socket with its candidates and pairs.
-    fn drop_base(&mut self, now: Instant, socket: SocketId) {
+    /// Forgets a socket with its candidates and pairs, and the relays that were asked through it.
+    pub(crate) fn drop_base(&mut self, now: Instant, socket: SocketId, reason: WarningReason) {
+        self.drop_relays_of(now, socket);
         let gone: Vec<LocalCandidate> = (self.locals.candidates.iter().copied())
             .filter(|candidate| candidate.socket == socket)
             .collect();
@@ -184,7 +219,15 @@ impl Agent {
             .as_ref()
             .is_some_and(|active| active.socket == socket)
         {
-            self.lose_path(now, WarningReason::SocketLost);
+            self.lose_path(now, reason);
         }
+    }
+}
+
+/// What a socket is bound to: any port of an address, with its scope when it is link-local.
+pub(crate) fn bind_address(interface: u32, address: IpAddr) -> SocketAddr {
+    match address {
+        IpAddr::V6(v6) if is_link_local(address) => SocketAddrV6::new(v6, 0, 0, interface).into(),
+        _ => SocketAddr::new(address, 0),
     }
 }

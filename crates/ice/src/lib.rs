@@ -30,6 +30,7 @@
 //! |---|---|
 //! | the candidate line, priorities | `candidate.rs`, `priority.rs` |
 //! | sockets, host and server-reflexive candidates | `gathering.rs`, `interfaces.rs`, `local.rs` |
+//! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `relaying.rs` |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
 //! | pairs and their states | `pairing.rs`, `pair.rs`, `checklist.rs` |
 //! | sorting what is received | `receive.rs` |
@@ -49,10 +50,13 @@
 //! | §6.1.4.2: a pair in progress holds back its foundation | it does not | with one component that puts live pairs behind dead ones | - |
 //! | §6.1.2.6: a failed pair stays failed | it is tried again while there is time | the other side may begin late, or learn our address late | [`Config::patience`] |
 //! | §7.2.5.3.4: a failed nomination fails the checklist | the next valid pair is nominated | there is still a way | - |
+//! | §7.1.1: a check carries the priority of a peer-reflexive candidate | one out of a relay carries the relay's | a relay that is heard before its candidate comes must not look better than a direct path | - |
+//! | §8.3: candidates are freed after the nomination | allocations are kept | they are the reserve when a path is lost | [`Config::max_relays`] |
 //! | §8.1.1: another nomination needs a restart | a silent selected pair is replaced by one that answers | the call goes on when a network changes | [`Config::roaming`] |
 //! | §8.1.2: other pairs are removed after the nomination | they are kept, but not checked | they are the reserve for that case | - |
 
 mod agent;
+mod allocate;
 mod candidate;
 mod checklist;
 mod checks_in;
@@ -75,6 +79,8 @@ mod pairing;
 mod path;
 mod priority;
 mod receive;
+mod relay;
+mod relaying;
 mod remote;
 mod restart;
 mod session;

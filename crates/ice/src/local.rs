@@ -22,12 +22,19 @@ pub struct LocalCandidate {
     pub socket: SocketId,
     /// Its priority.
     pub priority: u32,
-    /// The STUN server that told of it.
+    /// The STUN or TURN server that told of it.
     pub server: Option<SocketAddr>,
+    /// What is told as its related address: the base of a reflexive candidate, the mapped address of
+    /// a relayed one, nowhere when addresses of this host are hidden.
+    pub related: Option<SocketAddr>,
     pub(crate) foundation: u32,
 }
 
 impl LocalCandidate {
+    fn is_base(&self) -> bool {
+        matches!(self.kind, CandidateKind::Host | CandidateKind::Relayed)
+    }
+
     pub(crate) fn end(&self) -> PairEnd {
         PairEnd {
             address: self.address,
@@ -46,9 +53,34 @@ impl LocalCandidate {
             host: CandidateHost::Address(self.address.ip()),
             port: self.address.port(),
             kind: self.kind,
-            related: (self.kind != CandidateKind::Host).then_some(self.base),
+            related: self.related,
             ufrag: ufrag.map(str::to_owned),
         }
+    }
+}
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BaseRole {
+    /// Candidates, checks, data, servers.
+    Open,
+    /// TURN servers only: addresses of this host stay hidden.
+    Hidden,
+    /// One TURN server only.
+    Spare,
+    /// It is no socket of the driver's but the relayed address of an allocation.
+    Relayed,
+}
+
+impl BaseRole {
+    /// Whether servers are asked through it.
+    pub(crate) fn gathers(self) -> bool {
+        matches!(self, BaseRole::Open | BaseRole::Hidden)
+    }
+
+    /// Whether the peer may be heard on it.
+    pub(crate) fn checks(self) -> bool {
+        matches!(self, BaseRole::Open | BaseRole::Relayed)
     }
 }
 
@@ -56,6 +88,7 @@ impl LocalCandidate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Base {
     pub(crate) socket: SocketId,
+    pub(crate) role: BaseRole,
     /// The interface and its address.
     pub(crate) interface: u32,
     pub(crate) address: IpAddr,
@@ -75,6 +108,19 @@ pub(crate) struct Locals {
     foundations: Vec<Origin>,
 }
 
+impl Base {
+    /// The priority that a check out of it carries: what a peer-reflexive candidate would have
+    /// (RFC 8445 §7.1.1). A relay says its own, so that a check that comes before its candidate does not
+    /// make it look better than a direct path.
+    pub(crate) fn check_priority(&self) -> u32 {
+        let kind = match self.role {
+            BaseRole::Relayed => CandidateKind::Relayed,
+            _ => CandidateKind::PeerReflexive,
+        };
+        candidate_priority(kind, self.preference)
+    }
+}
+
 impl Locals {
     pub(crate) fn base(&self, socket: SocketId) -> Option<&Base> {
         self.bases.iter().find(|base| base.socket == socket)
@@ -84,10 +130,9 @@ impl Locals {
         self.bases.iter_mut().find(|base| base.socket == socket)
     }
 
-    /// The host candidate of a socket.
+    /// The candidate that is its own base: the host or relayed candidate of a socket.
     pub(crate) fn host(&self, socket: SocketId) -> Option<&LocalCandidate> {
-        (self.candidates.iter())
-            .find(|known| known.socket == socket && known.kind == CandidateKind::Host)
+        (self.candidates.iter()).find(|known| known.socket == socket && known.is_base())
     }
 
     /// The candidate of a socket at an address.
@@ -112,6 +157,7 @@ impl Locals {
             socket: base.socket,
             priority: candidate_priority(kind, base.preference),
             server,
+            related: (kind != CandidateKind::Host).then_some(local),
             foundation: self.foundation((kind, local.ip(), server.map(|server| server.ip()))),
         }
     }

@@ -49,14 +49,11 @@ impl Agent {
 
     /// The pair that would be nominated; one in doubt is not nominated again.
     fn nominee(&self, now: Instant) -> Option<&Pair> {
-        let best = self.best_valid(now)?;
         let doubt = self.active.as_ref().and_then(|active| active.warned);
-        let selected = self.session.selected.is_some();
-        match (doubt, best.valid) {
-            (Some((since, _)), Some(valid)) if selected && valid.answered <= since => None,
-            _ if self.session.selected == Some(best.id) => None,
-            _ => Some(best),
-        }
+        // A reserve that has not answered since then may have gone with the path.
+        let since = doubt.filter(|_| self.session.selected.is_some());
+        let best = self.best_valid(now, since.map(|(at, _)| at))?;
+        (self.session.selected != Some(best.id)).then_some(best)
     }
 
     fn nomination_wait(&self, best: &Pair) -> Duration {

@@ -17,7 +17,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How application data is to be laid out to take the current pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// Where it goes.
+    /// The far end, and the socket: over a relay, a name inside the agent; [`Agent::send`] sets where
+    /// the train really goes.
     pub destination: Destination,
     /// Bytes that [`Agent::send`] adds to each datagram.
     pub room: Room,
@@ -52,7 +53,7 @@ impl Agent {
                 socket: active.socket,
                 remote: active.remote,
             },
-            room: Room::default(),
+            room: self.room_to(active.socket, active.remote),
             size: self.config.max_datagram,
         })
     }
@@ -60,14 +61,11 @@ impl Agent {
     /// Adds the framing of the current path to a train of application data and sets its destination;
     /// `false` when nothing may be sent, or the train has no room for the framing.
     pub fn send(&mut self, train: &mut Train) -> bool {
-        let Some(path) = self.path() else {
+        let Some(active) = &self.active else {
             return false;
         };
-        if train.grow(path.room.head, path.room.tail).is_err() {
-            return false;
-        }
-        train.set_destination(path.destination);
-        true
+        let (socket, remote) = (active.socket, active.remote);
+        self.address(self.clock, train, Destination { socket, remote })
     }
 
     /// The pair that data takes.
@@ -99,10 +97,12 @@ impl Agent {
         !pair.revoked && pair.valid.is_some_and(|valid| fresh(valid.answered))
     }
 
-    /// The best valid pair of this session; one that went silent comes last.
-    pub(crate) fn best_valid(&self, now: Instant) -> Option<&Pair> {
+    /// The best valid pair of this session, of those that were answered after `since`; one that went
+    /// silent comes last.
+    pub(crate) fn best_valid(&self, now: Instant, since: Option<Instant>) -> Option<&Pair> {
+        let late = |pair: &Pair| pair.valid.map(|valid| valid.answered) > since;
         (self.session.checklist.pairs().iter())
-            .filter(|pair| self.consents(now, pair))
+            .filter(|pair| self.consents(now, pair) && late(pair))
             .max_by_key(|pair| {
                 let priority = pair.valid.map_or(0, |valid| valid.priority);
                 (
@@ -129,7 +129,7 @@ impl Agent {
                 .filter(|pair| self.consents(now, pair))?;
             Some((pair.is_fresh(), (previous.generation, pair.id)))
         });
-        let best = self.best_valid(now);
+        let best = self.best_valid(now, None);
         let best = best.map(|pair| (pair.is_fresh(), (session.generation, pair.id)));
         match (previous, best) {
             (Some((false, _)), Some((true, best))) => Some(best),
@@ -178,6 +178,7 @@ impl Agent {
             next_recheck: now + RECHECK,
             consent: Consent::starting(next),
         });
+        self.bind_channel(now, socket, remote);
         self.lost = None;
         self.session.failed = false;
         let told = std::mem::replace(&mut self.session.path_told, true);

@@ -22,6 +22,11 @@ impl Agent {
         if data.is_empty() || size == 0 {
             return None;
         }
+        if !self.relays.is_empty()
+            && let Some(at) = self.relays.speaking(socket, remote)
+        {
+            return self.on_relayed(now, at, ecn, size, data);
+        }
         // RFC 7983 §7: a first byte of 0 to 3 is STUN.
         let mut kept = data.len();
         if (data.chunks(size)).any(|datagram| datagram[0] < 4) {
@@ -66,7 +71,7 @@ impl Agent {
     }
 
     /// Whether a check has proved that this far end is the peer's.
-    fn is_peer(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) -> bool {
+    pub(crate) fn is_peer(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) -> bool {
         if let Some(active) = &self.active
             && active.socket == socket
             && same_address(active.remote, remote)

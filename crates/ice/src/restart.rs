@@ -12,8 +12,9 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::event::{Event, GatheringState, State};
 use crate::gathering::Gathering;
-use crate::local::Locals;
+use crate::local::{Base, Locals};
 use crate::outbox::Outbox;
+use crate::relay::Relays;
 use crate::session::{Previous, RemoteAuth, Session};
 
 impl Agent {
@@ -76,14 +77,21 @@ impl Agent {
         Ok(())
     }
 
-    /// Closes all sockets and forgets the peer; nothing is sent or told any more.
+    /// Closes all sockets and forgets the peer; nothing is sent or told any more. Allocations on TURN
+    /// servers last until they expire unless [`Agent::leave`] came before.
     pub fn close(&mut self) {
         self.closed = true;
         self.actions.clear();
         self.events.clear();
-        let sockets = self.locals.bases.iter().map(|base| base.socket);
+        let real = |base: &&Base| base.role.gathers();
+        let sockets = (self.locals.bases.iter().filter(real)).map(|base| base.socket);
         self.actions
             .extend(sockets.map(|socket| Action::Close { socket }));
+        let owned = self.relays.list.iter().filter(|relay| relay.owns_socket());
+        let sockets = owned.map(|relay| relay.via);
+        self.actions
+            .extend(sockets.map(|socket| Action::Close { socket }));
+        self.relays = Relays::default();
         self.locals = Locals::default();
         self.gathering = Gathering::default();
         self.outbox = Outbox::new();
@@ -134,6 +142,7 @@ impl Agent {
             return;
         }
         self.gathering.ask_again();
+        self.relays.ask_again(None);
         self.set_gathering(now, GatheringState::Gathering);
         for candidate in self.locals.candidates.clone() {
             self.announce(&candidate);

@@ -14,6 +14,8 @@ pub enum Why {
     Retransmit,
     /// A request to a STUN server is repeated or given up, or gathering is overdue.
     Gather,
+    /// Something is due for an allocation on a TURN server.
+    Relay,
     /// The wait for a better pair ends.
     Nominate,
     /// Consent is due or expires.
@@ -28,6 +30,14 @@ impl Agent {
     /// The next deadline, from all mechanisms; kept up to date by every call that changes timers.
     pub(crate) fn refresh_deadline(&mut self) {
         let mut first: Option<Deadline<Why>> = None;
+        if self.leaving {
+            let relay = self.relays.next().map(|at| Deadline {
+                at,
+                why: Why::Relay,
+            });
+            self.deadline = relay;
+            return;
+        }
         let mut at = |at: Option<Instant>, why| {
             first = Deadline::earlier(first, at.map(|at| Deadline { at, why }));
         };
@@ -37,6 +47,7 @@ impl Agent {
         at(self.session.checks.next(slot), Why::Retransmit);
         at(self.session.retry_at, Why::Retransmit);
         at(self.gathering.next(), Why::Gather);
+        at(self.relays.next(), Why::Relay);
         at(self.nomination_deadline(), Why::Nominate);
         at(self.consent_deadline(), Why::Consent);
         at(self.silence_deadline(), Why::Silence);

@@ -325,6 +325,12 @@ impl Peer {
         if let Some((leaving, _)) = &mut self.leaving {
             leaving.sockets.note(&input);
         }
+        if let Some((leaving, _)) = &mut self.leaving
+            && leaving.sockets.owns(&input)
+        {
+            leaving.on_last_input(now, input);
+            return Ok(());
+        }
         if let Some(call) = &mut self.call
             && let Some(input) = call.sockets.inward(input)
         {
@@ -353,7 +359,9 @@ impl Peer {
             if *until > now && leaving.poll_goodbye(now, train) {
                 return true;
             }
-            *until = Instant::ZERO;
+            if *until <= now || !leaving.ice.is_leaving() {
+                *until = Instant::ZERO;
+            }
         }
         let Some(call) = &mut self.call else {
             return false;

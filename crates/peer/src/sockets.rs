@@ -83,6 +83,16 @@ impl Sockets {
         Some(input)
     }
 
+    /// Whether what a socket brings is for this call.
+    pub(crate) fn owns(&self, input: &Input<'_>) -> bool {
+        match input {
+            Input::Datagrams { socket, .. }
+            | Input::StreamBytes { stream: socket, .. }
+            | Input::Closed { socket, .. } => self.inner(socket.0).is_some(),
+            _ => false,
+        }
+    }
+
     /// Puts the driver's number on a train that goes out.
     pub(crate) fn address(&self, train: &mut Train) {
         if let Some(Destination { socket, remote }) = train.destination() {

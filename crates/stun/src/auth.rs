@@ -120,6 +120,26 @@ impl LongTermAuth {
         })
     }
 
+    /// The same server's challenge answered by another credential; requests in flight must have
+    /// ended before.
+    pub fn with_credentials(
+        &self,
+        username: &str,
+        password: &str,
+    ) -> Result<Self, OpaqueStringError> {
+        let mut next = LongTermAuth::new(username, password)?;
+        next.session = self.session.as_ref().map(|old| Session {
+            realm: old.realm.clone(),
+            nonce: old.nonce.clone(),
+            offered: old.offered.clone(),
+            algorithm: old.algorithm,
+            anonymous: old.anonymous,
+            key: Key::long_term(&next.username, &old.realm, &next.password, old.algorithm),
+        });
+        next.generation = self.generation;
+        Ok(next)
+    }
+
     /// What a request formed now is formed under.
     pub fn generation(&self) -> Generation {
         Generation(self.generation)

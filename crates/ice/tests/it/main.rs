@@ -8,6 +8,7 @@ mod conduct;
 mod mobility;
 mod nats;
 mod properties;
+mod relays;
 mod scripted;
 mod speed;
 mod support;

@@ -22,6 +22,7 @@ pub(crate) struct Peer {
     pub(crate) outgoing: VecDeque<Vec<u8>>,
     pub(crate) received: Vec<Vec<u8>>,
     pub(crate) sent_application: u64,
+    buffer: Vec<u8>,
 }
 
 impl Peer {
@@ -36,6 +37,7 @@ impl Peer {
             outgoing: VecDeque::new(),
             received: Vec::new(),
             sent_application: 0,
+            buffer: Vec::new(),
         }
     }
 
@@ -66,6 +68,10 @@ impl Endpoint for Peer {
     fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         let received = self.agent.handle_input(now, input).unwrap();
         if let Some(received) = received {
+            let datagrams = received.data.chunks(received.size);
+            self.received.extend(datagrams.map(<[u8]>::to_vec));
+        }
+        while let Some(received) = self.agent.poll_received(&mut self.buffer) {
             let datagrams = received.data.chunks(received.size);
             self.received.extend(datagrams.map(<[u8]>::to_vec));
         }

@@ -114,6 +114,8 @@ pub(crate) struct Call {
     origin: Origin,
     negotiation: Negotiation,
     early: Early,
+    /// Datagrams that came over a stream, while they are taken in.
+    received: Vec<u8>,
     /// When the call fails if it is not connected.
     connect_by: Option<Instant>,
     dtls_started: bool,
@@ -174,6 +176,7 @@ impl Call {
                 ..Negotiation::default()
             },
             early: Early::new(config.early_bytes),
+            received: Vec::new(),
             connect_by: None,
             dtls_started: false,
         })

@@ -30,12 +30,17 @@ impl Call {
         false
     }
 
-    /// As `poll_transmit` for a call that is over: at last DTLS says goodbye.
+    /// As `poll_transmit` for a call that is over: at last DTLS says goodbye, and relays are given
+    /// back.
     pub(crate) fn poll_goodbye(&mut self, now: Instant, train: &mut Train) -> bool {
         if self.poll_transmit(now, train) {
             return true;
         }
         self.dtls.close(now);
+        if self.poll_transmit(now, train) {
+            return true;
+        }
+        self.ice.leave(now);
         self.poll_transmit(now, train)
     }
 

@@ -38,6 +38,7 @@ impl Call {
                     self.on_path(&pair);
                 }
                 IceEvent::PathChanged(pair) => self.on_path(&pair),
+                IceEvent::RoomChanged => self.fit_path(),
                 IceEvent::RemoteRestart => self.on_local_restart(),
                 IceEvent::Disconnected(_) => self.notice(Notice::Interrupted),
                 IceEvent::Recovered => self.notice(Notice::Recovered),
@@ -211,6 +212,19 @@ impl Call {
             Ok(Some(received)) => self.on_datagrams(now, received.data, received.size),
             Ok(None) => {}
             Err(error) => self.end(format!("ICE failed: {error}")),
+        }
+        let mut buffer = std::mem::take(&mut self.received);
+        while let Some(received) = self.ice.poll_received(&mut buffer) {
+            self.on_datagrams(now, received.data, received.size);
+        }
+        self.received = buffer;
+    }
+
+    /// Hands an answer to a goodbye to ICE; all else comes too late.
+    pub(crate) fn on_last_input(&mut self, now: Instant, input: Input<'_>) {
+        if let Some(input) = self.sockets.inward(input) {
+            // It names nothing but the call that is over.
+            let _ = self.ice.handle_input(now, input);
         }
     }
 }

@@ -197,6 +197,14 @@ impl World {
         }
     }
 
+    /// The same with a signaling that takes this long each way.
+    pub(crate) fn signaling(mut self, delay: Duration) -> Self {
+        for host in [self.offerer, self.answerer] {
+            self.net.endpoint_mut(host).delay = delay;
+        }
+        self
+    }
+
     /// Begins a connection on both sides.
     pub(crate) fn begin(&mut self) {
         let now = self.net.now();

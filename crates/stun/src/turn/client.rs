@@ -11,6 +11,7 @@ use crate::auth::{Generation, LongTermAuth};
 use crate::error_code::ErrorCode;
 use crate::transaction::{RoundTrip, Transactions};
 use crate::turn::peers::{Peers, Wish};
+use crate::turn::rotation::Rotation;
 use crate::turn::{TurnConfig, TurnError};
 
 /// After so long a refresh that failed is tried again, four times a minute at most.
@@ -68,6 +69,9 @@ pub enum TurnEvent {
     PeerRefused(IpAddr, TurnError),
     /// From now on data to this peer costs 4 bytes only.
     ChannelBound(SocketAddr),
+    /// The allocation is kept with the credentials before, since the server refuses it those that
+    /// [`TurnClient::set_credentials`] brought.
+    CredentialsRefused(TurnError),
     /// Over UDP the server has sent us to this one; destination and source are different now.
     Redirected(SocketAddr),
     /// There is no allocation, or none any more; the client is of no more use.
@@ -127,7 +131,8 @@ pub struct TurnStats {
 /// One allocation on a TURN server, seen from one socket or stream; see the [module](crate::turn).
 ///
 /// - Commands: [`start`](Self::start), [`permit`](Self::permit),
-///   [`bind_channel`](Self::bind_channel), [`forget`](Self::forget), [`close`](Self::close).
+///   [`bind_channel`](Self::bind_channel), [`forget`](Self::forget),
+///   [`set_credentials`](Self::set_credentials), [`close`](Self::close).
 /// - Feed: [`handle_message`](Self::handle_message) with what comes from [`server`](Self::server)
 ///   (over a stream, what [`Framer`](crate::turn::Framer) cuts),
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_closed`](Self::handle_closed).
@@ -139,6 +144,7 @@ pub struct TurnClient {
     pub(crate) server: SocketAddr,
     pub(crate) rng: Rng,
     pub(crate) auth: LongTermAuth,
+    pub(crate) rotation: Rotation,
     pub(crate) state: State,
     pub(crate) transactions: Transactions<Tag>,
     pub(crate) round_trip: RoundTrip,
@@ -157,6 +163,7 @@ impl TurnClient {
         Ok(TurnClient {
             auth: LongTermAuth::new(&config.username, &config.password)?,
             server: config.server,
+            rotation: Rotation::default(),
             rng: Rng::new(origin.seed),
             state: State::Idle,
             transactions: Transactions::new(config.retransmission),
@@ -290,6 +297,7 @@ impl TurnClient {
             if refresh_at <= now && !self.is_refreshing() {
                 self.request(now, Purpose::Refresh);
             }
+            self.rotate(now);
             self.ask_for_peers(now);
             self.keepalive_due |= self.keepalive_at().is_some_and(|at| at <= now);
         }
@@ -336,7 +344,7 @@ impl TurnClient {
             for other in [
                 deadline(refresh, TurnWhy::Refresh),
                 deadline(Some(expires_at), TurnWhy::Expiry),
-                deadline(self.peers.next_due(), TurnWhy::Peer),
+                deadline(self.next_peer(), TurnWhy::Peer),
                 deadline(self.keepalive_at(), TurnWhy::Keepalive),
             ] {
                 next = Deadline::earlier(next, other);
@@ -383,7 +391,11 @@ impl TurnClient {
             _ if matches!(error, TurnError::Refused(code, _) if code == mismatch) => {
                 self.fail(TurnError::Lost);
             }
+            Purpose::Refresh if self.rotation.is_trying() => self.rotate_back(now, error),
             Purpose::Refresh => self.on_refresh_failed(now, error),
+            Purpose::Peer(wish)
+                if error == TurnError::Timeout && self.peers.put_off(wish, now + REFRESH_AGAIN) => {
+            }
             Purpose::Peer(wish) => {
                 self.peers.on_refused(wish);
                 let peer = match wish {
@@ -416,6 +428,12 @@ impl TurnClient {
     fn is_refreshing(&self) -> bool {
         let mut purposes = self.transactions.iter().map(|one| one.tag.purpose);
         purposes.any(|purpose| purpose == Purpose::Refresh)
+    }
+
+    /// While other credentials are tried, nothing else is asked.
+    fn next_peer(&self) -> Option<Instant> {
+        let next = self.peers.next_due();
+        next.filter(|_| !self.rotation.is_trying())
     }
 
     fn keepalive_at(&self) -> Option<Instant> {

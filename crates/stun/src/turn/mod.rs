@@ -15,6 +15,7 @@ mod frame;
 mod peers;
 mod request;
 mod response;
+mod rotation;
 mod send;
 
 pub use client::{Incoming, TurnClient, TurnEvent, TurnStats, TurnWhy};

@@ -191,6 +191,21 @@ impl Peers {
         }
     }
 
+    /// A renewal was not answered: what was granted is still good for a while; false when nothing was.
+    pub(crate) fn put_off(&mut self, wish: Wish, renew_at: Instant) -> bool {
+        let grant = match wish {
+            Wish::Permission(peer) => self.permissions.get_mut(&peer),
+            Wish::Channel(peer, _) => self.channels.get_mut(&peer).map(|one| &mut one.grant),
+        };
+        match grant {
+            Some(grant) if *grant == Grant::Renewing => {
+                *grant = Grant::Granted { renew_at };
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The server refused; it is not asked again.
     pub(crate) fn on_refused(&mut self, wish: Wish) {
         match wish {

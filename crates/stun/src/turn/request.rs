@@ -81,7 +81,9 @@ impl TurnClient {
 
     /// Asks for all permissions and channels that are due.
     pub(crate) fn ask_for_peers(&mut self, now: Instant) {
-        while let State::Allocated { .. } = self.state {
+        while let State::Allocated { .. } = self.state
+            && !self.rotation.is_trying()
+        {
             let Some(wish) = self.peers.next_wish(now) else {
                 return;
             };

@@ -132,6 +132,7 @@ impl TurnClient {
                 }
             }
         }
+        self.rotate(now);
     }
 
     /// Ends a transaction whose response is taken for sound, and learns the round-trip time.
@@ -171,8 +172,10 @@ impl TurnClient {
         match purpose {
             Purpose::Allocate => self.on_allocated(now, response),
             Purpose::Refresh => {
+                self.rotation.on_accepted();
                 let lifetime = response.lifetime().unwrap_or(DEFAULT_LIFETIME);
                 self.set_lifetime(now, lifetime);
+                self.ask_for_peers(now);
             }
             Purpose::Close => self.end(TurnEvent::Closed),
             Purpose::Peer(wish) => {

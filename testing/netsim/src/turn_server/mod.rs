@@ -27,6 +27,8 @@ pub(crate) struct Allocation {
     /// The relay sockets with their addresses.
     relays: Vec<(SocketId, SocketAddr)>,
     expires_at: Instant,
+    /// The user who made it.
+    username: String,
     permissions: BTreeMap<IpAddr, Instant>,
     channels: BTreeMap<u16, (SocketAddr, Instant)>,
     /// The request, until all relay sockets are bound.
@@ -61,6 +63,13 @@ pub struct TurnServer {
     pub forbidden: Vec<IpAddr>,
     /// So many authenticated Refresh requests are refused by 500.
     pub trouble: u32,
+    /// So many Allocate requests are refused by 437.
+    pub mismatches: u32,
+    /// From then on another user takes the place of the first.
+    pub later: Option<(Instant, String, String)>,
+    /// Whether an allocation belongs to the user who made it: others are refused by 441, and that
+    /// user stays good for it.
+    pub strict: bool,
     addresses: Vec<IpAddr>,
     actions: VecDeque<Action>,
     outbox: VecDeque<(Destination, Vec<u8>)>,
@@ -91,6 +100,9 @@ impl TurnServer {
             alternate: None,
             forbidden: Vec::new(),
             trouble: 0,
+            mismatches: 0,
+            later: None,
+            strict: false,
             addresses: Vec::new(),
             actions: binds.collect(),
             outbox: VecDeque::new(),

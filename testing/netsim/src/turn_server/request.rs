@@ -30,10 +30,17 @@ impl TurnServer {
                 builder.xor_mapped_address(client.1);
             });
         }
-        let proof = match self.authenticate(now, &request) {
+        let proof = match self.authenticate(now, client, &request) {
             Ok(proof) => proof,
             Err(code) => return self.challenge(now, client, &request, code),
         };
+        if self.strict
+            && let Some(allocation) = self.allocations.get(&client)
+            && request.username() != Some(&allocation.username)
+        {
+            let code = ErrorCode::WRONG_CREDENTIALS;
+            return self.refuse_with(client, &request, &proof, code, |_| ());
+        }
         if let Some(server) = self.alternate {
             return self.refuse_with(client, &request, &proof, ErrorCode::TRY_ALTERNATE, |b| {
                 b.alternate_server(server);
@@ -66,12 +73,37 @@ impl TurnServer {
         }
     }
 
-    fn authenticate(&self, now: Instant, request: &Message<'_>) -> Result<Proof, ErrorCode> {
+    /// The users who may be meant by a request.
+    fn users(&self, now: Instant, client: Client) -> Vec<(&str, &str)> {
+        let first = (self.username.as_str(), self.password.as_str());
+        let Some((at, username, password)) = &self.later else {
+            return vec![first];
+        };
+        let made = self.allocations.get(&client).map(|one| &one.username);
+        let kept = self.strict && made == Some(&self.username);
+        match *at <= now {
+            true if kept => vec![first, (username, password)],
+            true => vec![(username, password)],
+            false => vec![first],
+        }
+    }
+
+    fn authenticate(
+        &self,
+        now: Instant,
+        client: Client,
+        request: &Message<'_>,
+    ) -> Result<Proof, ErrorCode> {
         let integrity = request.integrity().ok_or(ErrorCode::UNAUTHENTICATED)?;
         let nonce = request.nonce().ok_or(ErrorCode::BAD_REQUEST)?;
-        let hash = userhash(&self.username, &self.realm);
-        let known = request.username() == Some(&self.username)
-            || (self.anonymity && request.userhash() == Some(&hash));
+        let meant = |(username, _): &(&str, &str)| {
+            let hash = userhash(username, &self.realm);
+            request.username() == Some(*username)
+                || (self.anonymity && request.userhash() == Some(&hash))
+        };
+        let users = self.users(now, client);
+        let user = users.into_iter().find(meant);
+        let (username, password) = user.ok_or(ErrorCode::UNAUTHENTICATED)?;
         let algorithm = match request.password_algorithm() {
             Some(algorithm) if !self.algorithms.contains(&algorithm) => {
                 return Err(ErrorCode::BAD_REQUEST);
@@ -79,8 +111,8 @@ impl TurnServer {
             Some(algorithm) => algorithm,
             None => PasswordAlgorithm::Md5,
         };
-        let key = Key::long_term(&self.username, &self.realm, &self.password, algorithm);
-        if !known || request.verify(&key).is_err() {
+        let key = Key::long_term(username, &self.realm, password, algorithm);
+        if request.verify(&key).is_err() {
             return Err(ErrorCode::UNAUTHENTICATED);
         }
         if nonce != self.nonce(now) {
@@ -162,12 +194,17 @@ impl TurnServer {
         if request.requested_transport() != Some(17) {
             return Err(ErrorCode::UNSUPPORTED_TRANSPORT);
         }
+        if self.mismatches > 0 {
+            self.mismatches -= 1;
+            return Err(ErrorCode::ALLOCATION_MISMATCH);
+        }
         if self.allocations.len() >= self.quota {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
         let mut allocation = Allocation {
             expires_at: now + BINDING,
             pending: Some(bytes.to_vec()),
+            username: request.username().unwrap_or_default().to_owned(),
             ..Allocation::default()
         };
         let wanted = match request.requested_address_family() {
@@ -224,7 +261,7 @@ impl TurnServer {
             return;
         };
         let both = request.additional_address_family().is_some();
-        let proof = self.authenticate(now, &request).ok();
+        let proof = self.authenticate(now, client, &request).ok();
         let lifetime = self.lifetime;
         self.succeed(client, &request, proof.as_ref(), |builder| {
             for relay in &relays {
