@@ -141,7 +141,9 @@ export class View {
     }
     if (video.srcObject !== stream) video.srcObject = stream;
     video.onresize = video.onloadeddata = () => this.refresh();
-    video.play().catch(() => {
+    video.play().catch((error) => {
+      // A stream that is taken away before it plays says nothing about sound.
+      if (error.name !== "NotAllowedError") return;
       // Sound without a press is not allowed everywhere; a picture is.
       video.muted = true;
       show(byId("unmute-video"), true);
