@@ -123,7 +123,17 @@ impl Mailbox {
         *locked(&self.delivering) = Some(thread::current().id());
         let more = self.deliver_to(handler.as_mut(), most);
         *locked(&self.delivering) = None;
+        // Closed from within a call: nobody else takes the handler away.
+        let gone = locked(&self.inner).closed.then(|| handler.take()).flatten();
+        drop(handler);
+        drop(gone);
         more
+    }
+
+    /// Takes the application away after a call of it panicked.
+    pub(crate) fn bury(&self) {
+        *locked(&self.delivering) = None;
+        self.close();
     }
 
     fn deliver_to(&self, mut handler: Option<&mut Box<dyn Handler>>, most: usize) -> bool {

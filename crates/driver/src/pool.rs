@@ -1,6 +1,7 @@
 //! The delivery threads: they call applications, each mailbox by one thread at a time.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, mem, thread};
@@ -86,8 +87,13 @@ impl Pool {
 
     fn work(self: Arc<Self>) {
         while let Some(link) = self.next() {
-            if link.mailbox.deliver(TURN) {
-                self.submit(link);
+            match catch_unwind(AssertUnwindSafe(|| link.mailbox.deliver(TURN))) {
+                Ok(true) => self.submit(link),
+                Ok(false) => {}
+                Err(_) => {
+                    tracing::error!("a handler panicked; it is called no more");
+                    let _ = catch_unwind(AssertUnwindSafe(|| link.mailbox.bury()));
+                }
             }
         }
     }
