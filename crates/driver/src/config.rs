@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::ServerTrust;
+
 /// How many threads and how much memory a driver uses.
 #[derive(Clone, Debug)]
 pub struct DriverConfig {
@@ -20,7 +22,16 @@ pub struct DriverConfig {
     pub socket_receive_buffer: usize,
     /// Send buffer asked of the system for each socket, in bytes.
     pub socket_send_buffer: usize,
-    /// How often the addresses of this host are looked at.
+    /// How long a stream to a server may take until it is open, TLS included.
+    pub stream_connect_timeout: Duration,
+    /// Bytes that may wait in each stream; datagrams over it are dropped whole.
+    pub stream_queue_bytes: usize,
+    /// The most streams that the listeners of one peer hold at a time.
+    pub accepted_streams: usize,
+    /// Whose certificates the TLS streams to servers accept.
+    pub server_trust: ServerTrust,
+    /// How often the addresses of this host are looked at where the system does not tell of changes;
+    /// where it does, 15 times more seldom.
     pub interface_interval: Duration,
     /// How long a name may take to resolve.
     pub resolve_timeout: Duration,
@@ -36,6 +47,10 @@ impl Default for DriverConfig {
             data_outbox_bytes: 1 << 20,
             socket_receive_buffer: 1 << 20,
             socket_send_buffer: 1 << 20,
+            stream_connect_timeout: Duration::from_secs(10),
+            stream_queue_bytes: 256 * 1024,
+            accepted_streams: 64,
+            server_trust: ServerTrust::default(),
             interface_interval: Duration::from_secs(2),
             resolve_timeout: Duration::from_secs(5),
         }
@@ -52,6 +67,12 @@ impl DriverConfig {
     /// Sets the most threads that call applications; at least 1.
     pub fn with_delivery_threads(mut self, threads: usize) -> Self {
         self.delivery_threads = threads.max(1);
+        self
+    }
+
+    /// Sets whose certificates the TLS streams to servers accept.
+    pub fn with_server_trust(mut self, trust: ServerTrust) -> Self {
+        self.server_trust = trust;
         self
     }
 }

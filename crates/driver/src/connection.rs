@@ -127,6 +127,11 @@ impl Connection {
         }
     }
 
+    /// Datagrams that were lost because a stream to a TURN server took them more slowly than they came.
+    pub fn datagrams_dropped_by_streams(&self) -> u64 {
+        self.link.stream_dropped()
+    }
+
     fn call_shard(&self) {
         if self.link.call() {
             self.shard.send(Command::Service(self.key));

@@ -22,9 +22,11 @@ mod outbox;
 mod pool;
 mod resolver;
 mod shard;
+mod trust;
 
 pub use clock::Clock;
 pub use config::DriverConfig;
 pub use connection::Connection;
 pub use driver::Driver;
 pub use interfaces::interfaces;
+pub use trust::{DangerousTrust, ServerTrust};

@@ -7,102 +7,44 @@
 //! 4. fire deadlines;
 //! 5. service every peer that was touched: its actions, its outbox, its trains, its events.
 
+mod addresses;
+mod icmp;
+mod link;
+mod rescue;
+mod sending;
 mod slot;
 mod socket;
+mod stream;
 mod timers;
+mod tls;
+mod watch;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 use esp_peer::Peer;
-use esp_wire::{Input, Instant, Interface, QueryId, Train};
+use esp_wire::{Input, Instant, Interface, Train};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
+pub(crate) use self::link::{Command, Handle, Job, Key, Link};
 use self::slot::{Port, Serviced, Slot};
 use self::socket::Receiver as Datagrams;
+use self::stream::Tools;
 use self::timers::Timers;
-use crate::mailbox::Mailbox;
-use crate::outbox::Outbox;
+use self::watch::Watch;
 use crate::pool::Pool;
 use crate::resolver::Resolver;
-use crate::{Clock, DriverConfig, interfaces};
+use crate::trust::TlsClient;
+use crate::{Clock, DriverConfig};
 
 const WAKE: Token = Token(usize::MAX);
+const WATCH: Token = Token(usize::MAX - 1);
 /// Batches read from one socket before the next one gets its turn.
 const READS: usize = 4;
-
-/// Names a peer within its shard. The serial number tells it from a later peer in the same place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) place: usize,
-    pub(crate) serial: u64,
-}
-
-/// What a connection and its peer's slot share.
-pub(crate) struct Link {
-    pub(crate) outbox: Outbox,
-    pub(crate) mailbox: Mailbox,
-    /// The shard was called to look at the outbox and has not done so yet.
-    called: AtomicBool,
-}
-
-impl Link {
-    pub(crate) fn new(outbox: Outbox, mailbox: Mailbox) -> Self {
-        Link {
-            outbox,
-            mailbox,
-            called: AtomicBool::new(false),
-        }
-    }
-
-    /// Notes that the shard is to be called; `false` when it already was.
-    pub(crate) fn call(&self) -> bool {
-        !self.called.swap(true, Ordering::AcqRel)
-    }
-
-    fn clear_call(&self) {
-        self.called.store(false, Ordering::Release);
-    }
-}
-
-/// Work on a peer, done by its shard.
-pub(crate) type Job = Box<dyn FnOnce(&mut Peer, Instant) + Send>;
-
-/// What others ask of a shard.
-pub(crate) enum Command {
-    /// Takes a peer in; answers with its key.
-    Open(Box<Peer>, Arc<Link>, Sender<Key>),
-    /// Works on a peer.
-    Run(Key, Job),
-    /// Looks after a peer: its outbox has something, or its mailbox has room again.
-    Service(Key),
-    /// Gives a peer up.
-    Close(Key),
-    /// A name was resolved.
-    Resolved(Key, QueryId, Vec<IpAddr>),
-    /// Ends the shard.
-    Stop,
-}
-
-/// Sends commands to a shard and wakes it.
-#[derive(Clone)]
-pub(crate) struct Handle {
-    commands: Sender<Command>,
-    waker: Arc<Waker>,
-}
-
-impl Handle {
-    /// Hands a command over; `false` when the shard has ended.
-    pub(crate) fn send(&self, command: Command) -> bool {
-        self.commands.send(command).is_ok() && self.waker.wake().is_ok()
-    }
-}
 
 /// The peers of one thread.
 pub(crate) struct Shard {
@@ -114,7 +56,10 @@ pub(crate) struct Shard {
     config: DriverConfig,
     pool: Option<Arc<Pool>>,
     resolver: Arc<Resolver>,
+    tls: TlsClient,
     slots: Slab<Slot>,
+    /// The peer that is being worked on, to know whose defect it is when that panics.
+    current: Option<usize>,
     /// Whose socket a token is.
     ports: Slab<Port>,
     timers: Timers,
@@ -126,6 +71,9 @@ pub(crate) struct Shard {
     touched: Vec<usize>,
     interfaces: Vec<Interface>,
     interfaces_seen: Option<Instant>,
+    /// When they are to be looked at again.
+    interfaces_due: Option<Instant>,
+    watch: Option<Watch>,
     serial: u64,
     stopped: bool,
 }
@@ -142,6 +90,8 @@ impl Shard {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, commands) = channel();
         Ok(Shard {
+            watch: Watch::open(poll.registry(), WATCH),
+            tls: TlsClient::new(config.server_trust.clone()),
             poll,
             events: Events::with_capacity(256),
             commands,
@@ -154,6 +104,7 @@ impl Shard {
             pool,
             resolver,
             slots: Slab::new(),
+            current: None,
             ports: Slab::new(),
             timers: Timers::default(),
             datagrams: Datagrams::new(),
@@ -162,6 +113,7 @@ impl Shard {
             touched: Vec::new(),
             interfaces: Vec::new(),
             interfaces_seen: None,
+            interfaces_due: None,
             serial: 0,
             stopped: false,
         })
@@ -169,16 +121,6 @@ impl Shard {
 
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
-    }
-
-    /// Runs until it is stopped.
-    pub(crate) fn run(mut self) {
-        while !self.stopped {
-            if let Err(error) = self.turn(None) {
-                tracing::error!(%error, "the shard cannot wait for its sockets");
-                break;
-            }
-        }
     }
 
     /// One turn; waits for at most `longest`.
@@ -193,6 +135,7 @@ impl Shard {
         self.watch_interfaces();
         self.fire_deadlines();
         self.service_touched();
+        self.current = None;
         Ok(())
     }
 
@@ -202,29 +145,42 @@ impl Shard {
         }
         let now = self.clock.now();
         let timer = self.timers.next().map(|at| at.since(now));
-        let look = (!self.slots.is_empty()).then(|| {
-            let seen = self.interfaces_seen.unwrap_or(now);
-            (seen + self.config.interface_interval).since(now)
-        });
+        let look = self
+            .interfaces_due
+            .filter(|_| !self.slots.is_empty())
+            .map(|at| at.since(now));
         [longest, timer, look].into_iter().flatten().min()
     }
 
     fn note_ready(&mut self) {
+        let mut changed = false;
         for event in &self.events {
+            if event.token() == WATCH {
+                changed = true;
+                continue;
+            }
             let Token(token) = event.token();
             let Some(port) = self.ports.get_mut(token) else {
                 continue;
             };
-            if (event.is_readable() || event.is_error()) && !port.queued {
+            port.failing |= event.is_error();
+            let readable = event.is_readable() || event.is_error() || port.stream;
+            if readable && !port.queued {
                 port.queued = true;
                 self.readable.push_back(token);
             }
             if event.is_writable()
+                && !port.stream
                 && let Some(slot) = self.slots.get_mut(port.place)
-                && slot.on_writable(port.socket, self.clock.now())
             {
-                touch(&mut self.touched, slot, port.place);
+                self.current = Some(port.place);
+                if slot.on_writable(port.socket, self.clock.now()) {
+                    touch(&mut self.touched, slot, port.place);
+                }
             }
+        }
+        if changed {
+            self.on_word();
         }
     }
 
@@ -252,6 +208,7 @@ impl Shard {
                 }
             }
             Command::Run(key, job) => {
+                self.current = Some(key.place);
                 if let Some(slot) = self.slot(key) {
                     job(&mut slot.peer, now);
                     self.touch(key.place);
@@ -265,6 +222,7 @@ impl Shard {
             }
             Command::Close(key) => self.close(key),
             Command::Resolved(key, query, addresses) => {
+                self.current = Some(key.place);
                 if let Some(slot) = self.slot(key) {
                     slot.input(
                         now,
@@ -304,6 +262,7 @@ impl Shard {
             self.look_at_interfaces();
         }
         let now = self.clock.now();
+        self.current = Some(key.place);
         if let Some(slot) = self.slots.get_mut(key.place) {
             slot.input(now, Input::Interfaces(&self.interfaces));
         }
@@ -315,43 +274,29 @@ impl Shard {
         if self.slot(key).is_none() {
             return;
         }
-        let mut slot = self.slots.remove(key.place);
+        self.current = Some(key.place);
         let now = self.clock.now();
-        slot.farewell(now, &mut self.train);
-        for port in slot.release(self.poll.registry()) {
-            self.ports.try_remove(port);
+        if let Some(slot) = self.slots.get_mut(key.place) {
+            slot.farewell(now, &mut self.train);
         }
-        self.touched.retain(|&place| place != key.place);
-        self.resolver.forget(key.serial);
+        self.remove(key.place);
     }
 
-    fn look_at_interfaces(&mut self) -> bool {
-        self.interfaces_seen = Some(self.clock.now());
-        match interfaces() {
-            Ok(found) if found != self.interfaces => {
-                self.interfaces = found;
-                true
-            }
-            Ok(_) => false,
-            Err(error) => {
-                tracing::warn!(%error, "the addresses of this host cannot be read");
-                false
-            }
-        }
-    }
-
-    fn watch_interfaces(&mut self) {
-        let now = self.clock.now();
-        let due = self
-            .interfaces_seen
-            .is_some_and(|seen| now >= seen + self.config.interface_interval);
-        if !due || self.slots.is_empty() || !self.look_at_interfaces() {
-            return;
-        }
-        for (place, slot) in &mut self.slots {
-            slot.input(now, Input::Interfaces(&self.interfaces));
-            touch(&mut self.touched, slot, place);
-        }
+    /// Takes a peer out with all that belongs to it.
+    fn remove(&mut self, place: usize) -> Option<Slot> {
+        let mut slot = self.slots.try_remove(place)?;
+        slot.release(&mut Tools {
+            registry: self.poll.registry(),
+            ports: &mut self.ports,
+            place,
+            config: &self.config,
+            tls: &self.tls,
+            now: self.clock.now(),
+        });
+        self.timers.change(place, slot.deadline, None);
+        self.touched.retain(|&other| other != place);
+        self.resolver.forget(slot.key.serial);
+        Some(slot)
     }
 
     fn read_sockets(&mut self) {
@@ -364,13 +309,35 @@ impl Shard {
                 continue;
             };
             port.queued = false;
-            let (place, socket) = (port.place, port.socket);
+            let (place, socket, stream) = (port.place, port.socket, port.stream);
+            let failing = std::mem::take(&mut port.failing);
             let Some(slot) = self.slots.get_mut(place) else {
                 continue;
             };
-            let more = slot.read(socket, now, &mut self.datagrams, READS);
+            self.current = Some(place);
+            let more = if stream {
+                slot.drive_stream(
+                    socket,
+                    &mut Tools {
+                        registry: self.poll.registry(),
+                        ports: &mut self.ports,
+                        place,
+                        config: &self.config,
+                        tls: &self.tls,
+                        now,
+                    },
+                )
+            } else {
+                if failing {
+                    slot.read_unreachable(socket, now);
+                }
+                slot.read(socket, now, &mut self.datagrams, READS)
+            };
             touch(&mut self.touched, slot, place);
-            if more && let Some(port) = self.ports.get_mut(token) {
+            if more
+                && let Some(port) = self.ports.get_mut(token)
+                && !port.queued
+            {
                 port.queued = true;
                 self.readable.push_back(token);
             }
@@ -379,15 +346,21 @@ impl Shard {
 
     fn fire_deadlines(&mut self) {
         let now = self.clock.now();
-        while let Some((place, serial)) = self.timers.pop_due(now) {
+        while let Some(place) = self.timers.pop_due(now) {
             let Some(slot) = self.slots.get_mut(place) else {
                 continue;
             };
-            if slot.key.serial == serial && slot.deadline.is_some_and(|at| at <= now) {
-                slot.deadline = None;
-                slot.peer.handle_timeout(now);
-                touch(&mut self.touched, slot, place);
-            }
+            self.current = Some(place);
+            slot.deadline = None;
+            slot.handle_timeout(&mut Tools {
+                registry: self.poll.registry(),
+                ports: &mut self.ports,
+                place,
+                config: &self.config,
+                tls: &self.tls,
+                now,
+            });
+            touch(&mut self.touched, slot, place);
         }
     }
 
@@ -397,16 +370,22 @@ impl Shard {
             let Some(slot) = self.slots.get_mut(place) else {
                 continue;
             };
+            self.current = Some(place);
             slot.touched = false;
             let serviced = slot.service(
                 now,
                 &mut Serviced {
-                    registry: self.poll.registry(),
-                    ports: &mut self.ports,
+                    tools: Tools {
+                        registry: self.poll.registry(),
+                        ports: &mut self.ports,
+                        place,
+                        config: &self.config,
+                        tls: &self.tls,
+                        now,
+                    },
                     train: &mut self.train,
                     resolver: &self.resolver,
                     handle: &self.handle,
-                    config: &self.config,
                 },
             );
             if serviced.mail
@@ -414,12 +393,10 @@ impl Shard {
             {
                 pool.submit(Arc::clone(&slot.link));
             }
-            let deadline = slot.peer.poll_timeout().map(|deadline| deadline.at);
+            let deadline = slot.poll_timeout();
             if deadline != slot.deadline {
+                self.timers.change(place, slot.deadline, deadline);
                 slot.deadline = deadline;
-                if let Some(at) = deadline {
-                    self.timers.set(at, place, slot.key.serial);
-                }
             }
             if serviced.more {
                 self.touch(place);

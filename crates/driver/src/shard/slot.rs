@@ -1,24 +1,21 @@
 //! One peer on a shard: its sockets, and how it is serviced.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use esp_peer::{Error, Event, Peer, State};
-use esp_wire::{Action, DataFrame, Frame, Input, Instant, Kind, SocketId, Train};
-use mio::{Interest, Registry, Token};
-use slab::Slab;
+use esp_peer::{Event, Notice, Peer, State};
+use esp_wire::{Action, Input, Instant, SocketId, Train};
+use mio::{Interest, Token};
 
-use super::socket::{Read, Receiver, Sent, Socket};
+use super::sending::Stuck;
+use super::socket::{Read, Receiver, Socket};
+use super::stream::{Opening, Streams, Tools};
 use super::{Handle, Key, Link};
-use crate::DriverConfig;
 use crate::outbox::Gate;
 use crate::resolver::Resolver;
 
-/// Trains that one peer sends before the next one gets its turn.
-const TRAINS: usize = 16;
 /// Events of one peer that are put into its mailbox before the next one gets its turn.
 const EVENTS: usize = 256;
-/// Frames and messages taken out of the outbox in one turn.
-const SENDS: usize = 64;
 
 /// The socket of a peer that a token stands for.
 pub(super) struct Port {
@@ -26,16 +23,37 @@ pub(super) struct Port {
     pub(super) socket: SocketId,
     /// In line to be read.
     pub(super) queued: bool,
+    /// The system has an error to tell.
+    pub(super) failing: bool,
+    /// A stream or a listener.
+    pub(super) stream: bool,
+}
+
+impl Port {
+    fn of_socket(place: usize, socket: SocketId) -> Self {
+        Port {
+            place,
+            socket,
+            queued: false,
+            failing: false,
+            stream: false,
+        }
+    }
+
+    pub(super) fn of_stream(place: usize, socket: SocketId) -> Self {
+        Port {
+            stream: true,
+            ..Port::of_socket(place, socket)
+        }
+    }
 }
 
 /// What a slot needs of its shard while it is serviced.
 pub(super) struct Serviced<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) ports: &'a mut Slab<Port>,
+    pub(super) tools: Tools<'a>,
     pub(super) train: &'a mut Train,
     pub(super) resolver: &'a Resolver,
     pub(super) handle: &'a Handle,
-    pub(super) config: &'a DriverConfig,
 }
 
 /// How a service ended.
@@ -47,13 +65,6 @@ pub(super) struct Outcome {
     pub(super) more: bool,
 }
 
-/// A train that its socket was too full to take.
-struct Stuck {
-    socket: SocketId,
-    train: Train,
-    progress: usize,
-}
-
 /// A peer and what its shard keeps for it.
 pub(super) struct Slot {
     pub(super) key: Key,
@@ -61,10 +72,11 @@ pub(super) struct Slot {
     pub(super) link: Arc<Link>,
     pub(super) deadline: Option<Instant>,
     pub(super) touched: bool,
-    sockets: Vec<(SocketId, Socket)>,
-    stuck: Option<Stuck>,
+    pub(super) sockets: Vec<(SocketId, Socket)>,
+    pub(super) streams: Streams,
+    pub(super) stuck: Option<Stuck>,
     /// The peer takes no data until its own memory has room.
-    data_blocked: bool,
+    pub(super) data_blocked: bool,
 }
 
 impl Slot {
@@ -76,6 +88,7 @@ impl Slot {
             deadline: None,
             touched: false,
             sockets: Vec::new(),
+            streams: Streams::default(),
             stuck: None,
             data_blocked: false,
         }
@@ -83,9 +96,7 @@ impl Slot {
 
     /// Hands an input to the peer.
     pub(super) fn input(&mut self, now: Instant, input: Input<'_>) {
-        if let Err(error) = self.peer.handle_input(now, input) {
-            tracing::debug!(%error, "the peer refused an input");
-        }
+        hand(&mut self.peer, now, input);
     }
 
     /// Reads from a socket; `true` when it has more.
@@ -100,17 +111,49 @@ impl Slot {
             return false;
         };
         let peer = &mut self.peer;
+        let mut failed = 0;
         for _ in 0..batches {
-            let read = io.read(socket, now, receiver, |now, input| {
-                if let Err(error) = peer.handle_input(now, input) {
-                    tracing::debug!(%error, "the peer refused a datagram");
-                }
-            });
-            if matches!(read, Read::Empty) {
-                return false;
+            match io.read(socket, now, receiver, |now, input| hand(peer, now, input)) {
+                Read::Empty => return false,
+                Read::Failed => failed += 1,
+                Read::Some => {}
             }
         }
-        true
+        // A socket that has nothing but errors is not asked again before it calls.
+        failed < batches
+    }
+
+    /// Hears what the network answered to datagrams of a socket.
+    pub(super) fn read_unreachable(&mut self, socket: SocketId, now: Instant) {
+        let Some((_, io)) = self.sockets.iter().find(|(id, _)| *id == socket) else {
+            return;
+        };
+        let peer = &mut self.peer;
+        io.read_unreachable(|remote| hand(peer, now, Input::Unreachable { socket, remote }));
+    }
+
+    /// Does what a stream or a listener can do; `true` when it can do more.
+    pub(super) fn drive_stream(&mut self, id: SocketId, tools: &mut Tools<'_>) -> bool {
+        let (peer, now) = (&mut self.peer, tools.now);
+        self.streams
+            .drive(tools, id, &mut |input| hand(peer, now, input))
+    }
+
+    /// The next deadline of the peer or of its streams.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let peer = self.peer.poll_timeout().map(|deadline| deadline.at);
+        [peer, self.streams.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, tools: &mut Tools<'_>) {
+        let (peer, now) = (&mut self.peer, tools.now);
+        self.streams
+            .handle_timeout(tools, &mut |input| hand(peer, now, input));
+        self.peer.handle_timeout(now);
     }
 
     /// A socket takes datagrams again: `true` when that concerns this peer.
@@ -132,6 +175,7 @@ impl Slot {
         self.take_actions(now, shard);
         outcome.more |= self.empty_outbox(now);
         outcome.more |= self.send_trains(now, shard.train);
+        outcome.more |= self.reap_streams(&mut shard.tools);
         outcome.more |= self.fill_mailbox(&mut outcome.mail);
         // Events may free what was waiting: a writable association takes messages again.
         self.take_actions(now, shard);
@@ -141,15 +185,30 @@ impl Slot {
     fn take_actions(&mut self, now: Instant, shard: &mut Serviced<'_>) {
         while let Some(action) = self.peer.poll_action() {
             match action {
-                Action::Bind { socket, local } => self.bind(now, socket, local, shard),
-                Action::OpenStream { stream, .. } => self.input(
-                    now,
-                    Input::Closed {
-                        socket: stream,
-                        reason: "streams are not supported",
-                    },
-                ),
-                Action::Close { socket } => self.close_socket(socket, shard),
+                Action::Bind { socket, local } => self.bind(now, socket, local, &mut shard.tools),
+                Action::Listen { socket, local } => {
+                    let opened = self.streams.listen(&mut shard.tools, socket, local);
+                    self.answer(now, socket, opened.map_err(|why| format!("{local}: {why}")));
+                }
+                Action::OpenStream {
+                    stream: id,
+                    transport,
+                    local,
+                    remote,
+                    server_name,
+                } => {
+                    let opening = Opening {
+                        id,
+                        transport,
+                        local,
+                        remote,
+                        server_name,
+                    };
+                    if let Err(why) = self.streams.open(&mut shard.tools, opening) {
+                        self.refuse(now, id, &why);
+                    }
+                }
+                Action::Close { socket } => self.close_socket(socket, &mut shard.tools),
                 Action::Resolve { query, name, by } => {
                     shard
                         .resolver
@@ -159,163 +218,57 @@ impl Slot {
         }
     }
 
-    fn bind(
-        &mut self,
-        now: Instant,
-        id: SocketId,
-        local: std::net::SocketAddr,
-        shard: &mut Serviced<'_>,
-    ) {
-        let opened = Socket::bind(local, shard.config).and_then(|(mut socket, local)| {
-            let token = shard.ports.insert(Port {
-                place: self.key.place,
-                socket: id,
-                queued: false,
-            });
+    fn answer(&mut self, now: Instant, socket: SocketId, opened: Result<SocketAddr, String>) {
+        match opened {
+            Ok(local) => self.input(now, Input::Bound { socket, local }),
+            Err(why) => self.refuse(now, socket, &why),
+        }
+    }
+
+    fn refuse(&mut self, now: Instant, socket: SocketId, reason: &str) {
+        self.input(now, Input::Closed { socket, reason });
+    }
+
+    fn bind(&mut self, now: Instant, id: SocketId, local: SocketAddr, tools: &mut Tools<'_>) {
+        let opened = Socket::bind(local, tools.config).and_then(|(mut socket, local)| {
+            let token = tools.ports.insert(Port::of_socket(self.key.place, id));
             socket.token = token;
             let interest = Interest::READABLE | Interest::WRITABLE;
-            match shard
+            match tools
                 .registry
                 .register(&mut socket.io, Token(token), interest)
             {
-                Ok(()) => Ok((socket, local)),
+                Ok(()) => {
+                    self.sockets.push((id, socket));
+                    Ok(local)
+                }
                 Err(error) => {
-                    shard.ports.remove(token);
+                    tools.ports.remove(token);
                     Err(error)
                 }
             }
         });
-        match opened {
-            Ok((socket, local)) => {
-                self.sockets.push((id, socket));
-                self.input(now, Input::Bound { socket: id, local });
-            }
-            Err(error) => self.input(
-                now,
-                Input::Closed {
-                    socket: id,
-                    reason: &format!("{local}: {error}"),
-                },
-            ),
-        }
+        self.answer(now, id, opened.map_err(|why| format!("{local}: {why}")));
     }
 
-    fn close_socket(&mut self, id: SocketId, shard: &mut Serviced<'_>) {
+    fn close_socket(&mut self, id: SocketId, tools: &mut Tools<'_>) {
         let Some(at) = self.sockets.iter().position(|(other, _)| *other == id) else {
-            return;
+            return self.streams.close(tools, id);
         };
         let (_, mut socket) = self.sockets.swap_remove(at);
         // Closing the descriptor deregisters it anyway.
-        let _ = shard.registry.deregister(&mut socket.io);
-        shard.ports.try_remove(socket.token);
+        let _ = tools.registry.deregister(&mut socket.io);
+        tools.ports.try_remove(socket.token);
         if self.stuck.as_ref().is_some_and(|stuck| stuck.socket == id) {
             self.stuck = None;
         }
     }
 
-    /// Hands what the application sent to the peer; `true` when more waits.
-    fn empty_outbox(&mut self, now: Instant) -> bool {
-        let outbox = &self.link.outbox;
-        for _ in 0..SENDS {
-            let Some(media) = outbox.pop_media() else {
-                break;
-            };
-            let frame = Frame {
-                pts: media.pts,
-                data: &media.data,
-            };
-            let sent = match media.kind {
-                Kind::Audio => self.peer.send_audio(now, frame),
-                Kind::Video => self.peer.send_video(now, frame),
-            };
-            if let Err(error) = sent {
-                tracing::trace!(%error, "a frame was not sent");
-            }
-            outbox.recycle(media.data);
-        }
-        if self.data_blocked {
-            return false;
-        }
-        for _ in 0..SENDS {
-            let Some(message) = outbox.pop_data() else {
-                return false;
-            };
-            let frame = DataFrame {
-                kind: message.kind,
-                stream_id: message.stream_id,
-                data: &message.data,
-            };
-            match self.peer.send_data(now, frame) {
-                Err(Error::WouldBlock) => {
-                    self.data_blocked = true;
-                    outbox.unpop_data(message);
-                    return false;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a message was not sent");
-                    outbox.recycle(message.data);
-                }
-                Ok(()) => outbox.recycle(message.data),
-            }
-        }
-        true
-    }
-
-    /// Sends what the peer has; `true` when more waits.
-    fn send_trains(&mut self, now: Instant, train: &mut Train) -> bool {
-        if let Some(mut stuck) = self.stuck.take()
-            && !self.push(stuck.socket, &mut stuck.train, &mut stuck.progress, now)
-        {
-            self.stuck = Some(stuck);
-            return false;
-        }
-        for _ in 0..TRAINS {
-            if !self.peer.poll_transmit(now, train) {
-                return false;
-            }
-            let Some(to) = train.destination() else {
-                continue;
-            };
-            let mut progress = 0;
-            if !self.push(to.socket, train, &mut progress, now) {
-                self.stuck = Some(Stuck {
-                    socket: to.socket,
-                    train: std::mem::replace(train, Train::with_capacity(Train::MAX_BYTES)),
-                    progress,
-                });
-                return false;
-            }
-        }
-        true
-    }
-
-    /// `false` when the socket is full.
-    fn push(
-        &mut self,
-        id: SocketId,
-        train: &mut Train,
-        progress: &mut usize,
-        now: Instant,
-    ) -> bool {
-        let Some((_, socket)) = self.sockets.iter().find(|(other, _)| *other == id) else {
-            return true;
-        };
-        match socket.send(train, progress) {
-            Sent::Done => true,
-            Sent::Full => false,
-            Sent::Refused => {
-                if let Some(to) = train.destination() {
-                    self.input(
-                        now,
-                        Input::Unreachable {
-                            socket: id,
-                            remote: to.remote,
-                        },
-                    );
-                }
-                true
-            }
-        }
+    /// Ends streams that broke while they were written to; `true` when there were some.
+    fn reap_streams(&mut self, tools: &mut Tools<'_>) -> bool {
+        let (peer, now) = (&mut self.peer, tools.now);
+        self.streams
+            .reap(tools, &mut |input| hand(peer, now, input))
     }
 
     /// Puts the peer's events into the mailbox; `true` when more wait.
@@ -378,13 +331,31 @@ impl Slot {
         self.link.outbox.clear(true);
     }
 
-    /// Gives the sockets back; the tokens that become free.
-    pub(super) fn release(mut self, registry: &Registry) -> Vec<usize> {
-        let free = |(_, mut socket): (SocketId, Socket)| {
-            let _ = registry.deregister(&mut socket.io);
-            socket.token
+    /// Gives the sockets and streams back.
+    pub(super) fn release(&mut self, tools: &mut Tools<'_>) {
+        self.streams.release(tools);
+        for (_, mut socket) in self.sockets.drain(..) {
+            let _ = tools.registry.deregister(&mut socket.io);
+            tools.ports.try_remove(socket.token);
+        }
+    }
+
+    /// Tells the application that the peer is gone because of a defect; `true` when the mailbox must be put in
+    /// line.
+    pub(super) fn report_defect(&self, reason: &str) -> bool {
+        self.link.outbox.clear(true);
+        let notice = Notice::Ended {
+            reason: reason.to_owned().into(),
         };
-        self.sockets.drain(..).map(free).collect()
+        let mailbox = &self.link.mailbox;
+        let first = mailbox.put(Event::Notice(notice));
+        mailbox.put(Event::State(State::Closed)) || first
+    }
+}
+
+fn hand(peer: &mut Peer, now: Instant, input: Input<'_>) {
+    if let Err(error) = peer.handle_input(now, input) {
+        tracing::debug!(%error, "the peer refused an input");
     }
 }
 

@@ -7,6 +7,7 @@ use esp_wire::{Ecn, Input, Instant, SocketId, Train};
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 
+use super::icmp;
 use crate::DriverConfig;
 
 /// Bytes that the kernel may merge into one receive (GRO).
@@ -33,15 +34,18 @@ pub(super) enum Read {
     Some,
     /// The socket is empty.
     Empty,
+    /// The system gave an error instead.
+    Failed,
 }
 
 /// How a send ended.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     /// The kernel has it.
     Done,
     /// The socket is full; the train must be kept.
     Full,
-    /// The kernel refused it: no route, no such network, too big.
+    /// The kernel refused it: no route, no such network.
     Refused,
 }
 
@@ -59,6 +63,8 @@ impl Socket {
         // The system may give less than asked; it works with what it gives.
         let _ = state.set_recv_buffer_size((&socket).into(), config.socket_receive_buffer);
         let _ = state.set_send_buffer_size((&socket).into(), config.socket_send_buffer);
+        // Without it, what the network answers is heard later, by silence.
+        let _ = state.enable_transport_errors((&socket).into());
         let local = socket.local_addr()?;
         Ok((
             Socket {
@@ -88,8 +94,8 @@ impl Socket {
         let count = match received {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Empty,
-            // An ICMP answer to an earlier send; the next read goes on behind it.
-            Err(_) => return Read::Some,
+            // An answer to an earlier send; the next read goes on behind it.
+            Err(_) => return Read::Failed,
         };
         for (meta, chunk) in metas
             .iter()
@@ -124,11 +130,11 @@ impl Socket {
             return Sent::Refused;
         };
         let ecn = to_codepoint(train.ecn());
-        let most = self.state.max_gso_segments().max(1);
         let Some((bytes, size)) = train.contiguous() else {
             return Sent::Done;
         };
-        for contents in bytes[*progress..].chunks(size.max(1) * most) {
+        let most = || self.state.max_gso_segments();
+        in_pieces(bytes, size, progress, most, |contents| {
             let transmit = Transmit {
                 destination: to.remote,
                 ecn,
@@ -136,14 +142,59 @@ impl Socket {
                 segment_size: (contents.len() > size).then_some(size),
                 src_ip: None,
             };
-            match self.state.try_send((&self.io).into(), &transmit) {
-                Ok(()) => *progress += contents.len(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
-                Err(_) => return Sent::Refused,
-            }
-        }
-        Sent::Done
+            self.state.try_send((&self.io).into(), &transmit)
+        })
     }
+
+    /// Tells every destination of which the network said that it cannot be reached.
+    pub(super) fn read_unreachable(&self, tell: impl FnMut(SocketAddr)) {
+        icmp::read_unreachable(&self.io, tell);
+    }
+}
+
+/// Sends `bytes` from `progress` on, `most` datagrams of `size` bytes at a time.
+fn in_pieces(
+    bytes: &[u8],
+    size: usize,
+    progress: &mut usize,
+    most: impl Fn() -> usize,
+    mut send: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Sent {
+    let mut again = false;
+    while *progress < bytes.len() {
+        let at_once = most().max(1);
+        let rest = &bytes[*progress..];
+        let contents = &rest[..rest.len().min(size.max(1) * at_once)];
+        match send(contents) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
+            // The interface cannot segment: from now on one by one, this piece too.
+            Err(_) if contents.len() > size && most() < at_once => continue,
+            // Full queues and datagrams that are too big are losses like any other.
+            Err(error) if is_loss(&error) => {}
+            // The socket may tell here what became of an earlier datagram.
+            Err(_) if !again => {
+                again = true;
+                continue;
+            }
+            Err(_) => return Sent::Refused,
+        }
+        again = false;
+        *progress += contents.len();
+    }
+    Sent::Done
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_loss(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMSGSIZE | Errno::ENOBUFS))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_loss(error: &io::Error) -> bool {
+    quinn_udp::is_msg_size_err(error)
 }
 
 fn from_codepoint(ecn: Option<EcnCodepoint>) -> Ecn {
@@ -161,5 +212,90 @@ fn to_codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
         Ecn::Ect0 => Some(EcnCodepoint::Ect0),
         Ecn::Ect1 => Some(EcnCodepoint::Ect1),
         Ecn::Ce => Some(EcnCodepoint::Ce),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A kernel that answers each send by what `answer` says of its number and size.
+    fn sent(
+        bytes: usize,
+        most: &Cell<usize>,
+        mut answer: impl FnMut(usize, usize) -> io::Result<()>,
+    ) -> (Sent, usize, Vec<usize>) {
+        let bytes = vec![0; bytes];
+        let (mut progress, mut pieces, mut number) = (0, Vec::new(), 0);
+        let sent = in_pieces(
+            &bytes,
+            100,
+            &mut progress,
+            || most.get(),
+            |contents| {
+                number += 1;
+                answer(number, contents.len()).inspect(|()| pieces.push(contents.len()))
+            },
+        );
+        (sent, progress, pieces)
+    }
+
+    fn errno(number: i32) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(number))
+    }
+
+    #[test]
+    fn a_train_goes_on_one_by_one_where_the_kernel_cannot_segment() {
+        let most = Cell::new(64);
+        let (sent, progress, pieces) = sent(350, &most, |_, len| {
+            if len > 100 {
+                most.set(1);
+                return errno(5);
+            }
+            Ok(())
+        });
+        assert_eq!((sent, progress), (Sent::Done, 350));
+        assert_eq!(pieces, [100, 100, 100, 50]);
+    }
+
+    #[test]
+    fn a_full_socket_keeps_the_rest() {
+        let most = Cell::new(2);
+        let full = |number, _| match number {
+            1 => Ok(()),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let (sent, progress, pieces) = sent(350, &most, full);
+        assert_eq!((sent, progress), (Sent::Full, 200));
+        assert_eq!(pieces, [200]);
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_datagram_costs_nothing() {
+        let most = Cell::new(1);
+        let refused = |number, _| match number {
+            2 => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(()),
+        };
+        let (outcome, progress, pieces) = sent(300, &most, refused);
+        assert_eq!((outcome, progress), (Sent::Done, 300));
+        assert_eq!(pieces, [100, 100, 100]);
+        let never = |_, _| Err(io::ErrorKind::NetworkUnreachable.into());
+        let (outcome, progress, _) = sent(300, &most, never);
+        assert_eq!((outcome, progress), (Sent::Refused, 0));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_too_big_is_lost_and_not_unreachable() {
+        let most = Cell::new(1);
+        let (outcome, progress, pieces) = sent(250, &most, |_, len| match len {
+            100 => errno(90),
+            _ => Ok(()),
+        });
+        assert_eq!((outcome, progress), (Sent::Done, 250));
+        assert_eq!(pieces, [50]);
     }
 }

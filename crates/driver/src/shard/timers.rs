@@ -1,34 +1,61 @@
 //! The deadlines of a shard's peers.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use esp_wire::Instant;
 
-/// A heap of deadlines. An entry that its slot no longer agrees with is skipped when it comes up.
+/// At most one deadline for each peer, in order of time.
 #[derive(Default)]
 pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    set: BTreeSet<(Instant, usize)>,
 }
 
 impl Timers {
-    /// Adds a deadline of the peer in `place` with this serial number.
-    pub(super) fn set(&mut self, at: Instant, place: usize, serial: u64) {
-        self.heap.push(Reverse((at, place, serial)));
+    /// Changes the deadline of the peer in `place`; `from` is the one that was set before.
+    pub(super) fn change(&mut self, place: usize, from: Option<Instant>, to: Option<Instant>) {
+        if let Some(at) = from {
+            self.set.remove(&(at, place));
+        }
+        if let Some(at) = to {
+            self.set.insert((at, place));
+        }
     }
 
     /// When the next deadline is.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        self.set.first().map(|(at, _)| *at)
     }
 
-    /// Takes out a deadline that has come.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(usize, u64)> {
+    /// Takes out a deadline that has come; the place of its peer.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<usize> {
         if self.next()? > now {
             return None;
         }
-        self.heap
-            .pop()
-            .map(|Reverse((_, place, serial))| (place, serial))
+        self.set.pop_first().map(|(_, place)| place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_moves_with_every_packet_takes_no_memory() {
+        let mut timers = Timers::default();
+        let at = |millis| Some(Instant::ZERO + Duration::from_millis(millis));
+        timers.change(1, None, at(7));
+        let mut before = None;
+        for millis in 0..10_000 {
+            let next = at(if millis % 2 == 0 { 5 } else { 10_000 + millis });
+            timers.change(0, before, next);
+            before = next;
+        }
+        assert_eq!(timers.set.len(), 2);
+        assert_eq!(timers.pop_due(Instant::ZERO), None);
+        assert_eq!(timers.pop_due(at(7).unwrap()), Some(1));
+        timers.change(0, before, None);
+        assert_eq!(timers.next(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Two connections that signal to each other in memory.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -88,6 +88,16 @@ impl End {
                 return found;
             }
         }
+    }
+
+    /// Waits until the handler is gone.
+    pub(crate) fn wait_gone(&self) {
+        while self
+            .told
+            .recv_timeout(PATIENCE)
+            .map_err(|why| assert_eq!(why, RecvTimeoutError::Disconnected))
+            .is_ok()
+        {}
     }
 
     pub(crate) fn wait_state(&self, state: State) {

@@ -1,0 +1,93 @@
+//! How connections reach their shard, and what they share with it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+
+use esp_peer::Peer;
+use esp_wire::{Instant, QueryId};
+use mio::Waker;
+
+use crate::mailbox::Mailbox;
+use crate::outbox::Outbox;
+
+/// Names a peer within its shard. The serial number tells it from a later peer in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) place: usize,
+    pub(crate) serial: u64,
+}
+
+/// What a connection and its peer's slot share.
+pub(crate) struct Link {
+    pub(crate) outbox: Outbox,
+    pub(crate) mailbox: Mailbox,
+    /// The shard was called to look at the outbox and has not done so yet.
+    called: AtomicBool,
+    /// Datagrams that were lost because a stream to a server was slow.
+    stream_dropped: AtomicU64,
+}
+
+impl Link {
+    pub(crate) fn new(outbox: Outbox, mailbox: Mailbox) -> Self {
+        Link {
+            outbox,
+            mailbox,
+            called: AtomicBool::new(false),
+            stream_dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Datagrams that were lost because a stream was slow.
+    pub(crate) fn stream_dropped(&self) -> u64 {
+        self.stream_dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn drop_from_stream(&self, count: usize) {
+        self.stream_dropped
+            .fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that the shard is to be called; `false` when it already was.
+    pub(crate) fn call(&self) -> bool {
+        !self.called.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn clear_call(&self) {
+        self.called.store(false, Ordering::Release);
+    }
+}
+
+/// Work on a peer, done by its shard.
+pub(crate) type Job = Box<dyn FnOnce(&mut Peer, Instant) + Send>;
+
+/// What others ask of a shard.
+pub(crate) enum Command {
+    /// Takes a peer in; answers with its key.
+    Open(Box<Peer>, Arc<Link>, Sender<Key>),
+    /// Works on a peer.
+    Run(Key, Job),
+    /// Looks after a peer: its outbox has something, or its mailbox has room again.
+    Service(Key),
+    /// Gives a peer up.
+    Close(Key),
+    /// A name was resolved.
+    Resolved(Key, QueryId, Vec<IpAddr>),
+    /// Ends the shard.
+    Stop,
+}
+
+/// Sends commands to a shard and wakes it.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(super) commands: Sender<Command>,
+    pub(super) waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Hands a command over; `false` when the shard has ended.
+    pub(crate) fn send(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok() && self.waker.wake().is_ok()
+    }
+}
