@@ -101,6 +101,11 @@ impl Connection {
         if self.closed.load(Ordering::Acquire) {
             return Err(CLOSED);
         }
+        if self.shard.is_inside() {
+            return Err(Error::WrongState(
+                "a transformer cannot call the connection it works for",
+            ));
+        }
         let (answer, answered) = channel();
         let job: Job = Box::new(move |peer, now| {
             // Nobody listens any more when the caller was torn down; the work is done all the same.
@@ -257,7 +262,7 @@ impl PeerConnection for Connection {
             shard.carry_out_commands();
         }
         self.link.outbox.clear(true);
-        self.link.mailbox.close();
+        self.link.mailbox.close(!self.shard.is_inside());
     }
 }
 

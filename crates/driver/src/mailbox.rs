@@ -133,7 +133,7 @@ impl Mailbox {
     /// Takes the application away after a call of it panicked.
     pub(crate) fn bury(&self) {
         *locked(&self.delivering) = None;
-        self.close();
+        self.close(true);
     }
 
     fn deliver_to(&self, mut handler: Option<&mut Box<dyn Handler>>, most: usize) -> bool {
@@ -175,8 +175,8 @@ impl Mailbox {
     }
 
     /// Takes the application away: no call begins after this returns, and unless it is made from
-    /// within a call, none is still running.
-    pub(crate) fn close(&self) {
+    /// within a call, none is still running. Without `wait` one may be.
+    pub(crate) fn close(&self, wait: bool) {
         {
             let mut inner = locked(&self.inner);
             inner.closed = true;
@@ -184,9 +184,12 @@ impl Mailbox {
             inner.bytes = 0;
         }
         let own_call = *locked(&self.delivering) == Some(thread::current().id());
-        if !own_call {
-            drop(locked(&self.handler).take());
-        }
+        let handler = match wait && !own_call {
+            true => locked(&self.handler).take(),
+            // A delivery under way takes it away when it ends.
+            false => self.handler.try_lock().ok().and_then(|mut it| it.take()),
+        };
+        drop(handler);
     }
 }
 

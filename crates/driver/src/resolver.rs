@@ -84,6 +84,9 @@ impl Resolver {
             });
         if let Err(error) = spawned {
             tracing::warn!(%error, "no thread to resolve a name");
+            if let Some(count) = locked(&self.inner).under_way.get_mut(&key.serial) {
+                *count = count.saturating_sub(1);
+            }
             shard.send(Command::Resolved(key, query, Vec::new()));
         }
     }

@@ -1,5 +1,6 @@
 //! How connections reach their shard, and what they share with it.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -78,16 +79,52 @@ pub(crate) enum Command {
     Stop,
 }
 
+thread_local! {
+    /// The shard at work on this thread; 0 for none.
+    static AT_WORK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Numbers of shards.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
 /// Sends commands to a shard and wakes it.
 #[derive(Clone)]
 pub(crate) struct Handle {
-    pub(super) commands: Sender<Command>,
-    pub(super) waker: Arc<Waker>,
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+    number: u64,
 }
 
 impl Handle {
+    pub(super) fn new(commands: Sender<Command>, waker: Arc<Waker>) -> Self {
+        Handle {
+            commands,
+            waker,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
     /// Hands a command over; `false` when the shard has ended.
     pub(crate) fn send(&self, command: Command) -> bool {
         self.commands.send(command).is_ok() && self.waker.wake().is_ok()
+    }
+
+    /// Whether the caller is called by the shard itself, which therefore cannot be waited for.
+    pub(crate) fn is_inside(&self) -> bool {
+        AT_WORK.get() == self.number
+    }
+
+    /// Notes that the shard works on this thread until the answer is dropped.
+    pub(super) fn enter(&self) -> Inside {
+        Inside(AT_WORK.replace(self.number))
+    }
+}
+
+/// The shard that was at work before.
+pub(super) struct Inside(u64);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        AT_WORK.set(self.0);
     }
 }

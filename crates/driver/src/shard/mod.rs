@@ -22,6 +22,7 @@ mod watch;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ const WAKE: Token = Token(usize::MAX);
 const WATCH: Token = Token(usize::MAX - 1);
 /// Batches read from one socket before the next one gets its turn.
 const READS: usize = 4;
+
+/// Serial numbers of peers; the shards of a driver share a resolver, which knows peers by these.
+static SERIALS: AtomicU64 = AtomicU64::new(1);
 
 /// The peers of one thread.
 pub(crate) struct Shard {
@@ -74,7 +78,6 @@ pub(crate) struct Shard {
     /// When they are to be looked at again.
     interfaces_due: Option<Instant>,
     watch: Option<Watch>,
-    serial: u64,
     stopped: bool,
 }
 
@@ -95,10 +98,7 @@ impl Shard {
             poll,
             events: Events::with_capacity(256),
             commands,
-            handle: Handle {
-                commands: sender,
-                waker,
-            },
+            handle: Handle::new(sender, waker),
             clock,
             config,
             pool,
@@ -114,7 +114,6 @@ impl Shard {
             interfaces: Vec::new(),
             interfaces_seen: None,
             interfaces_due: None,
-            serial: 0,
             stopped: false,
         })
     }
@@ -125,6 +124,7 @@ impl Shard {
 
     /// One turn; waits for at most `longest`.
     pub(crate) fn turn(&mut self, longest: Option<Duration>) -> io::Result<()> {
+        let _inside = self.handle.enter();
         let wait = self.next_wait(longest);
         match self.poll.poll(&mut self.events, wait) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -185,6 +185,7 @@ impl Shard {
     }
 
     pub(crate) fn carry_out_commands(&mut self) {
+        let _inside = self.handle.enter();
         loop {
             match self.commands.try_recv() {
                 Ok(command) => self.carry_out(command),
@@ -251,11 +252,10 @@ impl Shard {
     }
 
     pub(crate) fn open(&mut self, peer: Peer, link: Arc<Link>) -> Key {
-        self.serial += 1;
         let entry = self.slots.vacant_entry();
         let key = Key {
             place: entry.key(),
-            serial: self.serial,
+            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
         };
         entry.insert(Slot::new(key, peer, link));
         if self.interfaces_seen.is_none() || self.slots.len() == 1 {
@@ -292,6 +292,7 @@ impl Shard {
             config: &self.config,
             tls: &self.tls,
             now: self.clock.now(),
+            scratch: self.datagrams.scratch(),
         });
         self.timers.change(place, slot.deadline, None);
         self.touched.retain(|&other| other != place);
@@ -325,6 +326,7 @@ impl Shard {
                         config: &self.config,
                         tls: &self.tls,
                         now,
+                        scratch: self.datagrams.scratch(),
                     },
                 )
             } else {
@@ -359,6 +361,7 @@ impl Shard {
                 config: &self.config,
                 tls: &self.tls,
                 now,
+                scratch: self.datagrams.scratch(),
             });
             touch(&mut self.touched, slot, place);
         }
@@ -382,6 +385,7 @@ impl Shard {
                         config: &self.config,
                         tls: &self.tls,
                         now,
+                        scratch: self.datagrams.scratch(),
                     },
                     train: &mut self.train,
                     resolver: &self.resolver,

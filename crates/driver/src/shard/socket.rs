@@ -26,6 +26,11 @@ impl Receiver {
             buffer: vec![0; RECEIVES * MERGED],
         }
     }
+
+    /// Room for what streams read.
+    pub(super) fn scratch(&mut self) -> &mut [u8] {
+        &mut self.buffer[..MERGED]
+    }
 }
 
 /// How a read ended.
@@ -218,8 +223,53 @@ fn to_codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Duration;
+
+    use esp_wire::{Destination, Room};
+    use mio::{Events, Interest, Poll, Token};
 
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_port_where_nobody_listens_is_told_and_others_hear_nothing_of_it() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .unwrap();
+        let (far, somebody) = Socket::bind(any, &DriverConfig::default()).unwrap();
+        let (mut near, _) = Socket::bind(any, &DriverConfig::default()).unwrap();
+        let mut poll = Poll::new().unwrap();
+        poll.registry()
+            .register(&mut near.io, Token(0), Interest::READABLE)
+            .unwrap();
+        let send = |remote| {
+            let mut train = Train::with_capacity(1_500);
+            train.begin(Room::default(), 100);
+            assert!(train.push(b"is anybody there?"));
+            train.set_destination(Destination {
+                socket: SocketId(0),
+                remote,
+            });
+            near.send(&mut train, &mut 0)
+        };
+        assert_eq!(send(nobody), Sent::Done);
+        let mut events = Events::with_capacity(4);
+        while events.iter().all(|event| !event.is_error()) {
+            poll.poll(&mut events, Some(Duration::from_secs(60)))
+                .unwrap();
+            assert!(!events.is_empty(), "the system told nothing");
+        }
+        // The error that is still pending hits the next call, which is for somebody else.
+        assert_eq!(send(somebody), Sent::Done);
+        let mut told = Vec::new();
+        near.read_unreachable(|remote| told.push(remote));
+        assert_eq!(told, [nobody]);
+        let mut receiver = Receiver::new();
+        let mut heard = 0;
+        far.read(SocketId(1), Instant::ZERO, &mut receiver, |_, _| heard += 1);
+        assert_eq!(heard, 1);
+    }
 
     /// A kernel that answers each send by what `answer` says of its number and size.
     fn sent(

@@ -239,6 +239,44 @@ fn open_and_close_many() {
     assert_eq!(held(), before);
 }
 
+/// Calls the connection that it works for.
+struct Curious {
+    own: Weak<Connection>,
+    answer: std::sync::mpsc::Sender<bool>,
+}
+
+impl RtpTransformer for Curious {
+    fn encoded_size(&mut self, _: FrameInfo, frame: &[u8]) -> EncodedSize {
+        let own = self.own.upgrade();
+        let answer = own.map(|own| own.query().is_err());
+        let _ = self.answer.send(answer.unwrap_or_default());
+        EncodedSize {
+            size: frame.len(),
+            in_place: true,
+        }
+    }
+
+    fn transform(&mut self, _: FrameInfo, _: Buffers<'_>) -> Result<usize, TransformError> {
+        panic_any("nothing is transformed here")
+    }
+}
+
+#[test]
+fn a_transformer_that_calls_its_connection_is_refused_and_does_not_hang() {
+    let (_driver, [a, b]) = connected([None, None]);
+    let (answer, answered) = channel();
+    let curious = Curious {
+        own: Arc::downgrade(&a.connection),
+        answer,
+    };
+    a.connection
+        .set_rtp_transformer(TransformerSide::Sender, Some(Box::new(curious)))
+        .unwrap();
+    a.connection.send_audio(SOUND).unwrap();
+    assert!(answered.recv_timeout(PATIENCE).unwrap());
+    assert!(b.connection.query().is_ok());
+}
+
 #[test]
 fn closing_while_calls_are_under_way_answers_all_of_them() {
     let (_driver, [a, _b]) = connected([None, None]);

@@ -30,8 +30,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const ACCEPTS: usize = 16;
 /// Streams that wait in the system to be taken in.
 const BACKLOG: i32 = 64;
-/// Bytes that one read takes.
-const SCRATCH: usize = 64 * 1024;
 
 /// What streams need of their shard.
 pub(super) struct Tools<'a> {
@@ -42,6 +40,8 @@ pub(super) struct Tools<'a> {
     pub(super) config: &'a DriverConfig,
     pub(super) tls: &'a TlsClient,
     pub(super) now: Instant,
+    /// What is read goes through here; any length but zero.
+    pub(super) scratch: &'a mut [u8],
 }
 
 impl Tools<'_> {
@@ -91,7 +91,6 @@ pub(super) struct Streams {
     accepted: u16,
     /// A stream broke while it was written to.
     failed: bool,
-    scratch: Vec<u8>,
 }
 
 impl Streams {
@@ -119,7 +118,6 @@ impl Streams {
     fn insert(&mut self, tools: &mut Tools<'_>, mut stream: Stream) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         stream.token = tools.register(stream.id, &mut stream.io, both)?;
-        self.scratch.resize(SCRATCH, 0);
         self.streams.push(stream);
         Ok(())
     }
@@ -170,7 +168,7 @@ impl Streams {
         let Some(at) = self.streams.iter().position(|stream| stream.id == id) else {
             return false;
         };
-        match self.streams[at].drive(&mut self.scratch, tell) {
+        match self.streams[at].drive(tools.scratch, tell) {
             Ok(more) => more,
             Err(reason) => {
                 self.end(tools, at, &reason, tell);
@@ -188,9 +186,6 @@ impl Streams {
     ) {
         let mut stream = self.streams.swap_remove(at);
         tools.forget(stream.token, &mut stream.io);
-        if self.streams.is_empty() {
-            self.scratch = Vec::new();
-        }
         if stream.is_heard() {
             tell(Input::Closed {
                 socket: stream.id,
@@ -268,7 +263,7 @@ impl Streams {
         }
         for at in (0..self.streams.len()).rev() {
             // Whatever it still had to say comes first.
-            if let Err(reason) = self.streams[at].drive(&mut self.scratch, tell) {
+            if let Err(reason) = self.streams[at].drive(tools.scratch, tell) {
                 self.end(tools, at, &reason, tell);
             }
         }
@@ -282,7 +277,7 @@ impl Streams {
             tools.forget(listener.token, &mut listener.io);
         }
         if let Some(at) = self.streams.iter().position(|stream| stream.id == id)
-            && self.streams[at].close(tools.now + LINGER, &mut self.scratch)
+            && self.streams[at].close(tools.now + LINGER, tools.scratch)
         {
             self.end(tools, at, "", &mut |_| {});
         }

@@ -37,6 +37,7 @@ struct Bench {
     streams: Streams,
     told: Vec<Told>,
     received: Vec<u8>,
+    scratch: Vec<u8>,
 }
 
 impl Bench {
@@ -50,6 +51,7 @@ impl Bench {
             streams: Streams::default(),
             told: Vec::new(),
             received: Vec::new(),
+            scratch: vec![0; 20_000],
         }
     }
 
@@ -64,6 +66,7 @@ impl Bench {
             config: &self.config,
             tls: &self.tls,
             now: self.clock.now(),
+            scratch: &mut self.scratch,
         };
         let (told, received) = (&mut self.told, &mut self.received);
         work(&mut self.streams, &mut tools, &mut |input| match input {
