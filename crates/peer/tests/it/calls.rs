@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use esp_netsim::Nat;
-use esp_peer::{DtlsVersions, PeerConfig, State};
-use esp_wire::{IceServer, Signal, Trickle};
+use esp_peer::{ChannelConfig, DtlsVersions, PeerConfig, State};
+use esp_wire::{DataFrame, DataKind, Frame, IcePolicy, IceServer, Role, Signal, Trickle};
 
 use crate::station::{World, everything};
 
@@ -117,11 +117,11 @@ fn peers_behind_nats_connect_by_a_stun_server() {
         world.net.behind(host, Nat::port_restricted());
     }
     world.at_a(|peer, now| {
-        peer.update_ice_info(now, esp_wire::Role::Controlling, &servers)
+        peer.update_ice_info(now, Role::Controlling, &servers)
             .unwrap()
     });
     world.at_b(|peer, now| {
-        peer.update_ice_info(now, esp_wire::Role::Controlled, &servers)
+        peer.update_ice_info(now, Role::Controlled, &servers)
             .unwrap()
     });
     world.connect();
@@ -134,6 +134,57 @@ fn peers_behind_nats_connect_by_a_stun_server() {
         "{:?}",
         report.local_candidates
     );
+}
+
+#[test]
+fn peers_behind_symmetric_nats_connect_by_a_relay() {
+    for policy in [IcePolicy::All, IcePolicy::Relay] {
+        let config = || {
+            let mut config = everything();
+            config.policy = policy;
+            config.automatic_channel = ChannelConfig::new("data");
+            config
+        };
+        let mut world = World::new(40, Duration::from_millis(10), config(), config());
+        let server = world.net.turn_server("user", "secret");
+        let servers = [IceServer::turn(format!("turn:{server}"), "user", "secret")];
+        for host in [world.offerer, world.answerer] {
+            world.net.behind(host, Nat::symmetric());
+        }
+        world.at_a(|peer, now| {
+            peer.update_ice_info(now, Role::Controlling, &servers)
+                .unwrap()
+        });
+        world.at_b(|peer, now| {
+            peer.update_ice_info(now, Role::Controlled, &servers)
+                .unwrap()
+        });
+        world.connect();
+        world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
+        let stream_id = world.a().channels[0].stream_id;
+        let data = vec![5; 300_000];
+        world.at_a(|peer, now| {
+            let frame = DataFrame {
+                kind: DataKind::Binary,
+                stream_id,
+                data: &data,
+            };
+            peer.send_data(now, frame).unwrap();
+            let pts = Duration::ZERO;
+            peer.send_audio(
+                now,
+                Frame {
+                    pts,
+                    data: b"sound",
+                },
+            )
+            .unwrap();
+        });
+        world.run_until(|_, b| b.data.len() == 1 && b.audio.len() == 1);
+        assert!(world.b().data[0].2 == data);
+        let relayed = world.a().notices.iter().any(|it| it.contains("relay"));
+        assert!(relayed, "{:?}", world.a().notices);
+    }
 }
 
 #[test]
