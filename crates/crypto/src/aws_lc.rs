@@ -1,6 +1,6 @@
 //! The provider over aws-lc-rs.
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey, quic};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -87,6 +87,24 @@ impl AesCtr {
         self.0
             .less_safe_encrypt(data, EncryptionContext::Iv128(counter.into()))
             .expect("counter mode takes any length");
+    }
+}
+
+pub(crate) struct AesMask(quic::HeaderProtectionKey);
+
+impl AesMask {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let algorithm = if key.len() == 16 {
+            &quic::AES_128
+        } else {
+            &quic::AES_256
+        };
+        let key = quic::HeaderProtectionKey::new(algorithm, key);
+        AesMask(key.expect("the key's length was checked"))
+    }
+
+    pub(crate) fn mask(&self, sample: &[u8; 16]) -> [u8; 5] {
+        self.0.new_mask(sample).expect("a sample is one block")
     }
 }
 

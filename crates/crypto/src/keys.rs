@@ -17,7 +17,7 @@ macro_rules! redacted {
     )*};
 }
 
-redacted!(HmacSha1Key, HmacSha256Key, AesCtr, AesGcm);
+redacted!(HmacSha1Key, HmacSha256Key, AesCtr, AesGcm, AesMask);
 
 /// A key for HMAC-SHA1 (RFC 2104), set up once.
 #[derive(Clone)]
@@ -152,5 +152,24 @@ impl AesGcm {
         let tag = *tag;
         self.open(nonce, aad, data, &tag)?;
         Ok(data.len())
+    }
+}
+
+/// AES-128 or AES-256 applied to single blocks, as record numbers and packet numbers are masked with
+/// (RFC 9147 §4.2.3, RFC 9001 §5.4.3), set up once.
+pub struct AesMask(provider::AesMask);
+
+impl AesMask {
+    /// A key of 16 or 32 bytes.
+    pub fn new(key: &[u8]) -> Result<Self, Error> {
+        match key.len() {
+            16 | 32 => Ok(AesMask(provider::AesMask::new(key))),
+            _ => Err(Error::Misuse("an AES key has 16 or 32 bytes")),
+        }
+    }
+
+    /// The first 5 bytes of the encrypted `sample`.
+    pub fn mask(&self, sample: &[u8; 16]) -> [u8; 5] {
+        self.0.mask(sample)
     }
 }

@@ -24,7 +24,7 @@ compile_error!("esp-crypto needs a provider: enable the feature `aws-lc` or `rus
 pub use checksum::{crc32, crc32c};
 pub use error::Error;
 pub use hash::{constant_time_eq, hmac_sha1, hmac_sha256, md5, sha1, sha256, sha384, sha512};
-pub use keys::{AesCtr, AesGcm, HmacSha1Key, HmacSha256Key, NONCE_LEN, TAG_LEN};
+pub use keys::{AesCtr, AesGcm, AesMask, HmacSha1Key, HmacSha256Key, NONCE_LEN, TAG_LEN};
 pub use signing::EcdsaP256;
 
 /// The name of the provider that was built in, for logs and measurements.

@@ -109,6 +109,33 @@ where
     Ctr128BE::from_core(CtrCore::inner_iv_init(key, counter.into()))
 }
 
+pub(crate) enum AesMask {
+    Aes128(Box<Aes128>),
+    Aes256(Box<Aes256>),
+}
+
+impl AesMask {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        const CHECKED: &str = "the key's length was checked";
+        if key.len() == 16 {
+            AesMask::Aes128(Box::new(Aes128::new_from_slice(key).expect(CHECKED)))
+        } else {
+            AesMask::Aes256(Box::new(Aes256::new_from_slice(key).expect(CHECKED)))
+        }
+    }
+
+    pub(crate) fn mask(&self, sample: &[u8; 16]) -> [u8; 5] {
+        let mut block = (*sample).into();
+        match self {
+            AesMask::Aes128(key) => key.encrypt_block(&mut block),
+            AesMask::Aes256(key) => key.encrypt_block(&mut block),
+        }
+        let mut out = [0; 5];
+        out.copy_from_slice(&block[..5]);
+        out
+    }
+}
+
 pub(crate) enum AesGcm {
     Aes128(Box<Aes128Gcm>),
     Aes256(Box<Aes256Gcm>),

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use dimpl::crypto::Dtls12CipherSuite;
 
-use crate::{Certificate, Error};
+use crate::library::LIBRARY_UPDATE_AFTER;
+use crate::{Certificate, Error, secrets};
 
 /// Which versions of DTLS an association speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_held: usize,
     pub(crate) max_early: usize,
+    pub(crate) own_records: bool,
+    pub(crate) key_update_after: u64,
 }
 
 /// What of the settings the library knows.
@@ -35,6 +38,8 @@ struct Key {
     mtu: usize,
     first_timeout: Duration,
     handshake_timeout: Duration,
+    own_records: bool,
+    key_update_after: u64,
 }
 
 /// The library tests its crypto provider each time that it takes settings, which costs more than a handshake: what
@@ -47,6 +52,8 @@ const MAX_ACCEPTED: usize = 16;
 pub(crate) const MAX_QUEUED: usize = 48;
 /// Bytes that a datagram may have during the handshake.
 pub(crate) const MAX_HANDSHAKE_DATAGRAM: usize = 2_048;
+/// Half of what a key bears (RFC 9147 §4.5.3), and then some.
+const MAX_KEY_UPDATE_AFTER: u64 = 1 << 24;
 
 impl Config {
     /// The defaults over `certificate`: both versions, datagrams of 1,200 bytes, 30 s for the handshake.
@@ -59,6 +66,8 @@ impl Config {
             handshake_timeout: Duration::from_secs(30),
             max_held: 256 * 1024,
             max_early: 16,
+            own_records: true,
+            key_update_after: 1 << 23,
         }
     }
 
@@ -99,6 +108,22 @@ impl Config {
         self
     }
 
+    /// Whether application data is sealed and opened in place by this crate, the default, or by the library, which
+    /// copies and allocates for each record.
+    ///
+    /// The library keeps the records of an association that agrees on ChaCha20-Poly1305.
+    pub fn with_own_records(mut self, own: bool) -> Self {
+        self.own_records = own;
+        self
+    }
+
+    /// Records that are sealed under one key of DTLS 1.3 before it is replaced (RFC 9147 §4.5.3), 1 to 2^24; 2^23
+    /// by default.
+    pub fn with_key_update_after(mut self, records: u64) -> Self {
+        self.key_update_after = records;
+        self
+    }
+
     /// The certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
@@ -113,24 +138,38 @@ impl Config {
                 "the first timeout must be within the handshake's",
             ));
         }
+        if !(1..=MAX_KEY_UPDATE_AFTER).contains(&self.key_update_after) {
+            return Err(Error::Misuse("a key must serve 1 to 2^24 records"));
+        }
         let key = Key {
             mtu: self.mtu,
             first_timeout: self.first_timeout,
             handshake_timeout: self.handshake_timeout,
+            own_records: self.own_records,
+            key_update_after: if self.own_records {
+                LIBRARY_UPDATE_AFTER
+            } else {
+                self.key_update_after
+            },
         };
         let mut accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, config)) = accepted.iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(config));
         }
-        let config = self.build_for_library()?;
+        let config = self.build_for_library(key)?;
         if accepted.len() < MAX_ACCEPTED {
             accepted.push((key, Arc::clone(&config)));
         }
         Ok(config)
     }
 
-    fn build_for_library(&self) -> Result<Arc<dimpl::Config>, Error> {
-        dimpl::Config::builder()
+    fn build_for_library(&self, key: Key) -> Result<Arc<dimpl::Config>, Error> {
+        let mut builder = dimpl::Config::builder();
+        if key.own_records {
+            builder = builder.with_crypto_provider(secrets::provider());
+        }
+        builder
+            .aead_encryption_limit(key.key_update_after)
             .mtu(self.mtu)
             .max_queue_rx(MAX_QUEUED)
             .max_queue_tx(MAX_QUEUED)

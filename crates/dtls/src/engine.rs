@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 
 use esp_wire::{Deadline, Instant, Origin, Room, Train};
 
-use crate::config::MAX_HANDSHAKE_DATAGRAM;
 use crate::library::{Library, Outlet};
 use crate::{Config, Error, Fingerprint, SrtpKeys, Violation, fingerprint};
 
@@ -75,6 +74,10 @@ pub struct Stats {
     pub dropped: u64,
     /// Records that [`Dtls::protect`] made.
     pub records_sent: u64,
+    /// Records of application data that the peer sent, apart from those that the library opened.
+    pub records_received: u64,
+    /// Records that were forged, replayed, out of place or malformed, apart from those of the library.
+    pub records_refused: u64,
 }
 
 /// One end of a DTLS association, without I/O.
@@ -92,10 +95,14 @@ pub struct Dtls {
     announced: Option<Vec<Fingerprint>>,
     verified: bool,
     /// Datagrams from before the role, or from before an automatic client knows the version.
-    early: VecDeque<Vec<u8>>,
-    max_early: usize,
+    pub(crate) early: VecDeque<Vec<u8>>,
+    /// Application records from before the end of the handshake.
+    pub(crate) ahead: VecDeque<Vec<u8>>,
+    pub(crate) max_early: usize,
+    /// A record as the library is to see it.
+    pub(crate) control: Vec<u8>,
     below: Room,
-    now: Instant,
+    pub(crate) now: Instant,
     /// The moment that the library knows of.
     advanced: Option<Instant>,
     tell_connected: bool,
@@ -119,7 +126,9 @@ impl Dtls {
             announced: None,
             verified: false,
             early: VecDeque::new(),
+            ahead: VecDeque::new(),
             max_early: config.max_early,
+            control: Vec::new(),
             below: Room::default(),
             now: origin.now,
             advanced: None,
@@ -163,29 +172,6 @@ impl Dtls {
     /// The room that the layers below want around handshake datagrams and alerts.
     pub fn set_below(&mut self, below: Room) {
         self.below = below;
-    }
-
-    /// Takes a datagram of the peer whose first byte is 20 to 63 (RFC 7983 §7).
-    ///
-    /// Noise is counted and dropped; an error ends the association.
-    pub fn handle_input(&mut self, now: Instant, datagram: &mut [u8]) -> Result<(), Error> {
-        self.advance_to(now);
-        let is_dtls = matches!(datagram.first(), Some(20..=63));
-        let shaking = matches!(self.state, State::New | State::Handshaking);
-        if !is_dtls || self.is_over() || (shaking && datagram.len() > MAX_HANDSHAKE_DATAGRAM) {
-            self.stats.datagrams_ignored += 1;
-            return Ok(());
-        }
-        if self.state == State::New {
-            self.hold_early(datagram);
-            return Ok(());
-        }
-        self.tell_time()?;
-        self.feed(datagram)?;
-        if !self.early.is_empty() && self.library.version().is_some() {
-            self.replay_early()?;
-        }
-        Ok(())
     }
 
     /// Lets the timers that are due fire: flights are repeated, or the handshake is given up.
@@ -256,7 +242,8 @@ impl Dtls {
         }
         if self.role.is_some() {
             self.library.close();
-            self.library.drain(self.now, &mut self.outlet);
+            // What cannot be sealed is not sent.
+            let _ = self.library.drain(self.now, &mut self.outlet);
         }
         self.end(State::Closed);
     }
@@ -290,7 +277,7 @@ impl Dtls {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Closed | State::Failed)
     }
 
@@ -309,42 +296,16 @@ impl Dtls {
         self.settle(advanced)
     }
 
-    fn hold_early(&mut self, datagram: &[u8]) {
-        if self.early.len() < self.max_early {
-            self.early.push_back(datagram.to_vec());
-        } else {
-            self.stats.dropped += 1;
-        }
-    }
-
-    fn replay_early(&mut self) -> Result<(), Error> {
-        for datagram in std::mem::take(&mut self.early) {
-            if self.is_over() {
-                break;
-            }
-            self.feed(&datagram)?;
-        }
-        Ok(())
-    }
-
-    fn feed(&mut self, datagram: &[u8]) -> Result<(), Error> {
-        let fed = self.library.handle_packet(datagram);
-        match fed {
-            Ok(true) => self.stats.datagrams_received += 1,
-            // The flight behind a lost or late ServerHello: it is of use as soon as that is here.
-            Ok(false) => self.hold_early(datagram),
-            Err(_) => {}
-        }
-        self.settle(fed.map(|_| ()))
-    }
-
     /// Drains the library after a step and draws the conclusions.
     pub(crate) fn settle(&mut self, step: Result<(), Error>) -> Result<(), Error> {
         if let Err(error) = step {
             self.end(State::Failed);
             return Err(error);
         }
-        self.library.drain(self.now, &mut self.outlet);
+        if let Err(error) = self.library.drain(self.now, &mut self.outlet) {
+            self.end(State::Failed);
+            return Err(error);
+        }
         self.verify()?;
         if self.outlet.complete && self.state == State::Handshaking {
             if self.outlet.peer_certificate.is_none() {
@@ -387,18 +348,19 @@ impl Dtls {
     /// Ends the association with a goodbye, so that the peer need not wait for its own timeout.
     fn refuse(&mut self, error: Error) -> Result<(), Error> {
         self.library.close();
-        self.library.drain(self.now, &mut self.outlet);
+        let _ = self.library.drain(self.now, &mut self.outlet);
         self.end(State::Failed);
         Err(error)
     }
 
     /// Forgets what must not be used any more; alerts stay to be sent.
-    fn end(&mut self, state: State) {
+    pub(crate) fn end(&mut self, state: State) {
         self.state = state;
         self.outlet.inbox.clear();
         self.outlet.keying = None;
         self.outlet.deadline = None;
         self.early = VecDeque::new();
+        self.ahead = VecDeque::new();
         self.tell_connected = false;
     }
 }

@@ -11,7 +11,7 @@
 //! 3. [`Dtls::set_remote_fingerprints`] may come before, between or after: no key and no byte of the peer leaves
 //!    before its certificate matched.
 //! 4. [`Event::Connected`] carries the keys for SRTP; [`Dtls::protect`] turns payloads into records,
-//!    [`Event::Data`] gives those of the peer.
+//!    [`Event::Data`] gives those of the peer, [`Dtls::open`] at once and without a copy.
 //! 5. [`Dtls::close`] says goodbye, [`Event::Closed`] tells that the peer did.
 
 mod certificate;
@@ -24,7 +24,10 @@ mod fingerprint;
 mod inbox;
 mod keys;
 mod library;
+mod receive;
 mod record;
+mod records;
+mod secrets;
 
 pub use certificate::Certificate;
 pub use config::{Config, Versions};

@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::config::{MAX_HANDSHAKE_DATAGRAM, MAX_QUEUED};
 use crate::inbox::Inbox;
+use crate::records::{Control, Owner, Records, first_record};
+use crate::secrets::{self, Secrets};
 use crate::{Config, Error, SrtpProfile, Version, Versions};
 
 /// The library refuses to hand out a certificate that its caller's buffer cannot hold, by a panic; what it can
@@ -15,6 +17,9 @@ const HANDSHAKE_SCRATCH: usize = MAX_QUEUED * MAX_HANDSHAKE_DATAGRAM;
 const SCRATCH: usize = 2_048;
 /// Handshake datagrams that wait for [`crate::Dtls::poll_transmit`].
 const MAX_FLIGHTS: usize = 64;
+/// Records after which the library replaces its keys when the records are ours: it seals few of them, and by
+/// empty ones it is told that the time has come.
+pub(crate) const LIBRARY_UPDATE_AFTER: u64 = 32;
 /// Buffers of sent handshake datagrams that are kept for the next.
 const SPARE: usize = 4;
 
@@ -23,6 +28,11 @@ pub(crate) struct Library {
     dtls: dimpl::Dtls,
     clock: Clock,
     scratch: Vec<u8>,
+    is_client: bool,
+    /// What the library derives, as long as the records are or may become ours.
+    secrets: Option<Box<Secrets>>,
+    pub(crate) records: Option<Records>,
+    key_update_after: u64,
 }
 
 /// Where the library's output goes.
@@ -41,15 +51,21 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    fn flight(&mut self, packet: &[u8]) {
+    fn flight(&mut self, packet: &[u8], records: Option<&mut Records>) -> Result<(), Error> {
         if self.flights.len() >= MAX_FLIGHTS {
             self.dropped += 1;
-            return;
+            return Ok(());
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(packet);
-        self.flights.push_back(buffer);
+        if let Some(records) = records {
+            records.reseal(&mut buffer)?;
+        }
+        if !buffer.is_empty() {
+            self.flights.push_back(buffer);
+        }
+        Ok(())
     }
 
     pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
@@ -74,12 +90,46 @@ impl Library {
             dtls,
             clock,
             scratch: Vec::new(),
+            is_client: false,
+            secrets: config.own_records.then(|| Box::new(Secrets::new())),
+            records: None,
+            key_update_after: config.key_update_after,
         })
     }
 
     /// Called once at most: the library panics when an automatic client turns back.
     pub(crate) fn become_client(&mut self) {
+        self.is_client = true;
         self.dtls.set_active(true);
+    }
+
+    /// True when the records of application data are, or may become, ours.
+    pub(crate) fn may_own_records(&self) -> bool {
+        self.secrets.is_some() || self.records.is_some()
+    }
+
+    /// Lets the library take a step and takes the keys that it derived.
+    fn step<T>(&mut self, step: impl FnOnce(&mut dimpl::Dtls) -> T) -> Result<T, Error> {
+        let result = secrets::watch(&mut self.secrets, || step(&mut self.dtls));
+        let Some(secrets) = &mut self.secrets else {
+            return Ok(result);
+        };
+        if let Some(records) = &mut self.records {
+            records.update(secrets)?;
+            return Ok(result);
+        }
+        match Records::new(secrets, self.is_client, self.key_update_after) {
+            None => {}
+            Some(Ok(records)) => {
+                // Nothing is derived after this in 1.2.
+                if matches!(records, Records::V12(_)) {
+                    self.secrets = None;
+                }
+                self.records = Some(records);
+            }
+            Some(Err(_)) => self.secrets = None,
+        }
+        Ok(result)
     }
 
     pub(crate) fn version(&self) -> Option<Version> {
@@ -91,14 +141,14 @@ impl Library {
     }
 
     pub(crate) fn advance(&mut self, now: Instant) -> Result<(), Error> {
-        self.dtls
-            .handle_timeout(self.clock.to_library(now))
+        let now = self.clock.to_library(now);
+        self.step(|dtls| dtls.handle_timeout(now))?
             .map_err(|error| Error::from_library(&error))
     }
 
     /// `false` when an automatic client cannot tell the version from this datagram, which then had no effect.
     pub(crate) fn handle_packet(&mut self, datagram: &[u8]) -> Result<bool, Error> {
-        match self.dtls.handle_packet(datagram) {
+        match self.step(|dtls| dtls.handle_packet(datagram))? {
             Ok(()) => Ok(true),
             Err(dimpl::Error::UnexpectedMessage(
                 dimpl::UnexpectedMessageError::UnrecognizedAutoServerResponse,
@@ -112,8 +162,40 @@ impl Library {
         let _ = self.dtls.close();
     }
 
+    /// Hands the library what was found in `record`, sealed as it expects.
+    pub(crate) fn handle_control(
+        &mut self,
+        control: &Control,
+        record: &mut [u8],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if let Some(records) = &mut self.records {
+            records.for_library(control, record, buffer);
+        }
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        self.handle_packet(buffer).map(|_| ())
+    }
+
+    /// Makes the library ask for new keys: it does so when it has sealed as many records as it was told, which
+    /// never leave.
+    pub(crate) fn start_key_update(
+        &mut self,
+        now: Instant,
+        outlet: &mut Outlet,
+    ) -> Result<(), Error> {
+        for _ in 0..LIBRARY_UPDATE_AFTER {
+            self.dtls
+                .send_application_data(&[])
+                .map_err(|error| Error::from_library(&error))?;
+            self.drain(now, outlet)?;
+        }
+        self.advance(now)
+    }
+
     /// Takes everything that the library has to say.
-    pub(crate) fn drain(&mut self, now: Instant, outlet: &mut Outlet) {
+    pub(crate) fn drain(&mut self, now: Instant, outlet: &mut Outlet) -> Result<(), Error> {
         let wanted = if outlet.complete {
             SCRATCH
         } else {
@@ -124,7 +206,13 @@ impl Library {
         }
         loop {
             match self.dtls.poll_output(&mut self.scratch) {
-                Output::Packet(packet) => outlet.flight(packet),
+                Output::Packet(packet) => {
+                    // A record under keys that were not seen: they stay the library's for good.
+                    if self.records.is_none() && has_own_record(packet) {
+                        self.secrets = None;
+                    }
+                    outlet.flight(packet, self.records.as_mut())?;
+                }
                 Output::BufferTooSmall { needed } => {
                     let len = needed.max(self.scratch.len() + 1);
                     self.scratch.resize(len, 0);
@@ -154,6 +242,7 @@ impl Library {
             self.scratch.shrink_to_fit();
             outlet.spare = Vec::new();
         }
+        Ok(())
     }
 
     /// Seals `record[head..len - tail]` into one record that fills `record`.
@@ -177,4 +266,17 @@ impl Library {
             _ => Err(Error::Library("a record of another size came out".into())),
         }
     }
+}
+
+/// True when `datagram`, made by the library, has a record under application keys.
+fn has_own_record(mut datagram: &[u8]) -> bool {
+    while !datagram.is_empty() {
+        let (len, owner) = first_record(datagram, false);
+        let of_epoch_1 = datagram[0] < 32 && datagram.get(3..5).is_some_and(|it| it != [0, 0]);
+        if owner == Owner::Own || of_epoch_1 {
+            return true;
+        }
+        datagram = &datagram[len..];
+    }
+    false
 }

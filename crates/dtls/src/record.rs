@@ -1,5 +1,6 @@
 use esp_wire::{Instant, Room, Train};
 
+use crate::records::MAX_PLAIN;
 use crate::{Dtls, Error, State, Version};
 
 /// Record header and explicit nonce (RFC 6347 §4.1, RFC 5288 §3), tag.
@@ -30,6 +31,9 @@ impl Dtls {
         if head > train.room().head || tail > train.room().tail {
             return Err(Error::Misuse("the train has no room for DTLS records"));
         }
+        if self.library.records.is_some() {
+            return self.protect_own(now, train);
+        }
         // Empties the library, so that what comes out next are these records.
         self.advance_to(now);
         self.tell_time()?;
@@ -44,6 +48,38 @@ impl Dtls {
             self.stats.records_sent += u64::from(sealed.is_ok());
             // The library's queue is short and a full one is fatal: it is drained after every record.
             self.settle(sealed)?;
+        }
+        Ok(())
+    }
+
+    fn protect_own(&mut self, now: Instant, train: &mut Train) -> Result<(), Error> {
+        let Room { head, tail } = self.room();
+        if train.payload_size() > MAX_PLAIN {
+            return Err(Error::Misuse("a record holds 2^14 bytes at most"));
+        }
+        train
+            .grow(head, tail)
+            .map_err(|_| Error::Misuse("the train has no room for DTLS records"))?;
+        let Some(records) = &mut self.library.records else {
+            return Ok(());
+        };
+        let mut sealed = Ok(());
+        for segment in train.segments_mut() {
+            sealed = records.seal(segment);
+            if sealed.is_err() {
+                break;
+            }
+            self.stats.records_sent += 1;
+        }
+        if sealed.is_err() {
+            return self.settle(sealed);
+        }
+        // While a flight is on its way, the library has no other message to send.
+        if self.outlet.deadline.is_none() && records.wants_update() {
+            self.advance_to(now);
+            self.tell_time()?;
+            let started = self.library.start_key_update(self.now, &mut self.outlet);
+            self.settle(started)?;
         }
         Ok(())
     }

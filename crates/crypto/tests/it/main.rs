@@ -1,8 +1,8 @@
 //! Published vectors; the same for both providers.
 
 use esp_crypto::{
-    AesCtr, AesGcm, EcdsaP256, Error, HmacSha1Key, HmacSha256Key, constant_time_eq, crc32, crc32c,
-    hmac_sha1, hmac_sha256, md5, sha1, sha256, sha384, sha512,
+    AesCtr, AesGcm, AesMask, EcdsaP256, Error, HmacSha1Key, HmacSha256Key, constant_time_eq, crc32,
+    crc32c, hmac_sha1, hmac_sha256, md5, sha1, sha256, sha384, sha512,
 };
 use proptest::prelude::*;
 
@@ -188,6 +188,28 @@ fn ctr_of_sp_800_38a() {
         }
     }
     assert!(AesCtr::new(&[0; 24]).is_err());
+}
+
+#[test]
+fn masks_of_rfc_9001_and_fips_197() {
+    let cases = [
+        (
+            "9f50449e04a0e810283a1e9933adedd2",
+            "d1b1c98dd7689fb8ec11d242b123dc9b",
+            "437b9aec36",
+        ),
+        (
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            "00112233445566778899aabbccddeeff",
+            "8ea2b7ca51",
+        ),
+    ];
+    for (key, sample, mask) in cases {
+        let key = AesMask::new(&hex(key)).unwrap();
+        let sample: [u8; 16] = hex(sample).try_into().unwrap();
+        assert_eq!(key.mask(&sample)[..], hex(mask));
+    }
+    assert!(AesMask::new(&[0; 24]).is_err());
 }
 
 const GCM_PLAIN: &str = "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72

@@ -87,6 +87,9 @@ impl End {
     }
 }
 
+/// Decides by sender, index and bytes.
+pub(crate) type Lose = dyn FnMut(usize, usize, &[u8]) -> bool;
+
 /// A network of two ends: 0 and 1.
 pub(crate) struct Link {
     pub(crate) ends: [End; 2],
@@ -95,6 +98,10 @@ pub(crate) struct Link {
     pub(crate) jitter: Duration,
     pub(crate) largest: usize,
     pub(crate) sent: usize,
+    /// Datagrams are opened in place where they can be.
+    pub(crate) opens: bool,
+    /// Loses what it says `true` to, by sender and index among all that were sent.
+    pub(crate) lose: Option<Box<Lose>>,
     rng: Rng,
     flying: Vec<(Instant, usize, Vec<u8>)>,
 }
@@ -108,6 +115,8 @@ impl Link {
             jitter: Duration::ZERO,
             largest: 0,
             sent: 0,
+            opens: seed % 2 == 1,
+            lose: None,
             rng: Rng::new(Origin::seeded(seed).seed),
             flying: Vec::new(),
         }
@@ -143,7 +152,9 @@ impl Link {
     pub(crate) fn launch(&mut self, from: usize, datagram: Vec<u8>) {
         self.sent += 1;
         self.largest = self.largest.max(datagram.len());
-        if self.rng.chance(self.loss) {
+        let index = self.sent - 1;
+        let lost = self.lose.as_mut();
+        if lost.is_some_and(|lose| lose(from, index, &datagram)) || self.rng.chance(self.loss) {
             return;
         }
         let extra = self.rng.below(self.jitter.as_nanos() as u64 + 1);
@@ -192,8 +203,16 @@ impl Link {
         self.flying.sort_by_key(|(at, _, _)| *at);
         while self.flying.first().is_some_and(|(at, _, _)| *at <= now) {
             let (_, to, mut datagram) = self.flying.remove(0);
-            let result = self.ends[to].dtls.handle_input(now, &mut datagram);
-            self.ends[to].note(result);
+            let end = &mut self.ends[to];
+            let result = if self.opens {
+                end.dtls.open(now, &mut datagram).map(|data| {
+                    let data = data.map(|data| Told::Data(data.to_vec()));
+                    end.told.extend(data);
+                })
+            } else {
+                end.dtls.handle_input(now, &mut datagram)
+            };
+            end.note(result);
         }
         for end in &mut self.ends {
             if end.dtls.poll_timeout().is_some_and(|it| it.at <= now) {

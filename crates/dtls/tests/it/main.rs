@@ -5,6 +5,7 @@
 mod handshake;
 mod link;
 mod noise;
+mod own;
 mod records;
 mod steps;
 mod trust;

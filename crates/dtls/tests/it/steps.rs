@@ -58,9 +58,14 @@ struct World {
 }
 
 impl World {
-    fn new(versions: [Versions; 2]) -> Self {
+    fn new(versions: [Versions; 2], own: [bool; 2], update: u64) -> Self {
+        let config = |index: usize| {
+            config(index, versions[index])
+                .with_own_records(own[index])
+                .with_key_update_after(update)
+        };
         let side = |index: usize| Side {
-            dtls: Dtls::new(&config(index, versions[index]), &Origin::seeded(3)).unwrap(),
+            dtls: Dtls::new(&config(index), &Origin::seeded(3)).unwrap(),
             inbox: VecDeque::new(),
             trusts: false,
             connected: false,
@@ -109,7 +114,11 @@ impl World {
             }
             Step::Deliver(end) => {
                 if let Some(mut datagram) = self.sides[end].inbox.pop_front() {
-                    let result = self.sides[end].dtls.handle_input(now, &mut datagram);
+                    let opened = self.sides[end].dtls.open(now, &mut datagram);
+                    if let Ok(Some(data)) = &opened {
+                        assert!(data.iter().all(|byte| usize::from(*byte) == 1 - end));
+                    }
+                    let result = opened.map(|_| ());
                     self.note(end, result);
                 }
             }
@@ -196,11 +205,13 @@ proptest! {
     fn any_order_of_steps(
         left in 0..3_usize,
         right in 0..3_usize,
+        own in prop::array::uniform2(prop::bool::weighted(0.8)),
+        update in prop_oneof![Just(1 << 23), 5..40_u64],
         usual in prop::bool::weighted(0.7),
         steps in proptest::collection::vec(step(), 0..160),
     ) {
         const VERSIONS: [Versions; 3] = [Versions::Auto, Versions::Only12, Versions::Only13];
-        let mut world = World::new([VERSIONS[left], VERSIONS[right]]);
+        let mut world = World::new([VERSIONS[left], VERSIONS[right]], own, update);
         if usual {
             world.take(Step::Announce(0, true));
             world.take(Step::Announce(1, true));

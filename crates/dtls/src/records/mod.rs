@@ -1,0 +1,165 @@
+//! The records of application data, sealed and opened in place with the keys that the handshake agreed on.
+//!
+//! The library shakes hands, answers repeated flights, updates keys and says goodbye; the numbers of all records
+//! under application keys are given out here, so that none is ever used twice:
+//!
+//! 1. What the library seals under such keys is opened again and sealed under the next number of ours before it
+//!    leaves ([`Records::reseal`]).
+//! 2. What the peer seals under them is opened here ([`Records::open`]). Application data goes to the caller;
+//!    in DTLS 1.3, the rest is sealed once more under numbers that the library expects
+//!    ([`Records::for_library`]), and acknowledgments are translated between both numberings. In 1.2 the
+//!    library knows other content from its header and opens it itself.
+
+mod numbers;
+mod split;
+mod v12;
+mod v13;
+mod window;
+
+use std::ops::Range;
+
+pub(crate) use split::{Owner, first_record};
+
+use crate::Error;
+use crate::secrets::Secrets;
+
+/// RFC 9147 §4: content types that appear here.
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+const ACK: u8 = 26;
+
+/// Plain text that a record carries at most (RFC 8446 §5.1).
+pub(crate) const MAX_PLAIN: usize = 1 << 14;
+/// Record numbers have 48 bits on the wire (RFC 9147 §4.2.1).
+const MAX_NUMBER: u64 = (1 << 48) - 1;
+/// Forged records that a key withstands (RFC 9147 §4.5.3).
+const MAX_FORGED: u64 = 1 << 36;
+
+/// The record layer of one association.
+pub(crate) enum Records {
+    V12(Box<v12::Records12>),
+    V13(Box<v13::Records13>),
+}
+
+/// What an incoming record turned out to be.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// Application data, lying there in the record.
+    Data(Range<usize>),
+    /// Something that the library is to know.
+    Control(Control),
+    /// Forged, replayed, out of place or broken.
+    Refused,
+}
+
+/// An authentic record of the peer that is no application data.
+#[derive(Debug)]
+pub(crate) struct Control {
+    content_type: u8,
+    content: Range<usize>,
+    epoch: u16,
+    number: u64,
+}
+
+impl Control {
+    /// True when the library may have an answer.
+    pub(crate) fn wants_answer(&self) -> bool {
+        self.content_type != ALERT
+    }
+}
+
+impl Records {
+    /// The record layer over the keys in `secrets`; `None` as long as they are not there.
+    ///
+    /// An error when the suite is none that is known here: the library keeps its records then.
+    pub(crate) fn new(
+        secrets: &mut Secrets,
+        is_client: bool,
+        update_after: u64,
+    ) -> Option<Result<Self, Unsupported>> {
+        if let Some(keys) = secrets.take_12() {
+            let records = v12::Records12::new(keys, is_client);
+            return Some(records.map(|records| Records::V12(Box::new(records))));
+        }
+        let keys = secrets.take_both_13()?;
+        let records = v13::Records13::new(keys, is_client, update_after);
+        Some(records.map(|records| Records::V13(Box::new(records))))
+    }
+
+    /// Takes the keys of a new epoch.
+    pub(crate) fn update(&mut self, secrets: &mut Secrets) -> Result<(), Error> {
+        match self {
+            Records::V12(_) => Ok(()),
+            Records::V13(records) => records.update(secrets),
+        }
+    }
+
+    /// Seals the payload in `record` that the room for this version surrounds.
+    pub(crate) fn seal(&mut self, record: &mut [u8]) -> Result<(), Error> {
+        match self {
+            Records::V12(records) => records.seal(record),
+            Records::V13(records) => records.seal(record),
+        }
+    }
+
+    /// Opens `record`, which is one whole record, in place.
+    pub(crate) fn open(&mut self, record: &mut [u8]) -> Opened {
+        match self {
+            Records::V12(records) => records.open(record),
+            Records::V13(records) => records.open(record),
+        }
+    }
+
+    /// Puts all application records of a datagram of the library under our numbers.
+    ///
+    /// The library's own application data is taken out; an error means that the datagram must not leave.
+    pub(crate) fn reseal(&mut self, datagram: &mut Vec<u8>) -> Result<(), Error> {
+        let resealed = match self {
+            Records::V12(records) => records.reseal(datagram),
+            Records::V13(records) => records.reseal(datagram),
+        };
+        resealed.ok_or_else(|| Error::Library("a record of the library cannot be opened".into()))
+    }
+
+    /// Writes what [`Records::open`] found in `record` as the library expects to receive it.
+    pub(crate) fn for_library(&mut self, control: &Control, record: &mut [u8], out: &mut Vec<u8>) {
+        out.clear();
+        if let Records::V13(records) = self {
+            records.for_library(control, record, out);
+        }
+    }
+
+    /// True when the epochs of key updates have reached the low bits of the handshake's.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            Records::V12(_) => false,
+            Records::V13(records) => records.is_late(),
+        }
+    }
+
+    /// True once when the sending keys are to be replaced.
+    pub(crate) fn wants_update(&mut self) -> bool {
+        match self {
+            Records::V12(_) => false,
+            Records::V13(records) => records.wants_update(),
+        }
+    }
+
+    /// True when more records were forged than the keys withstand.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        let forged = match self {
+            Records::V12(records) => records.forged(),
+            Records::V13(records) => records.forged(),
+        };
+        forged >= MAX_FORGED
+    }
+}
+
+/// The suite that was agreed on is none that is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unsupported;
+
+fn exhausted() -> Error {
+    Error::Library("the sending keys are used up".into())
+}

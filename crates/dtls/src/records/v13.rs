@@ -1,0 +1,407 @@
+//! Records of DTLS 1.3 under AES-GCM (RFC 9147 §4).
+
+use std::ops::Range;
+
+use esp_crypto::{AesGcm, AesMask, NONCE_LEN, TAG_LEN};
+use zeroize::Zeroizing;
+
+use super::numbers::{Numbers, translate};
+use super::split::PLAIN_HEADER;
+use super::window::Window;
+use super::{
+    ACK, ALERT, APPLICATION_DATA, Control, HANDSHAKE, MAX_NUMBER, MAX_PLAIN, Opened, Unsupported,
+    exhausted,
+};
+use crate::Error;
+use crate::secrets::{Keys13, Secrets};
+
+/// Unified header as it is sent: 16-bit record number and length.
+const HEAD: usize = 5;
+const FLAGS: u8 = 0b0010_1100;
+const FIRST_EPOCH: u16 = 3;
+const HANDSHAKE_EPOCH: u16 = 2;
+/// Records that a key seals at most; RFC 9147 §4.5.3 says 2^24.5.
+const MAX_SEALED: u64 = 23_726_566;
+
+pub(crate) struct Records13 {
+    is_client: bool,
+    send: Sending,
+    previous_send: Option<Sending>,
+    receive: Receiving,
+    previous_receive: Option<Receiving>,
+    /// Handshake messages that were sent, and that were received.
+    sent: Numbers,
+    received: Numbers,
+    /// Records under one key before it is replaced.
+    update_after: u64,
+    updating: bool,
+    forged: u64,
+}
+
+struct Sending {
+    epoch: u16,
+    keys: Keys,
+    next: u64,
+    /// What the library takes for the next number.
+    library_next: u64,
+}
+
+struct Receiving {
+    epoch: u16,
+    keys: Keys,
+    window: Window,
+    library_next: u64,
+}
+
+struct Keys {
+    gcm: AesGcm,
+    iv: Zeroizing<[u8; NONCE_LEN]>,
+    mask: AesMask,
+}
+
+/// A record that was opened in place.
+struct Inner {
+    number: u64,
+    content_type: u8,
+    content: Range<usize>,
+}
+
+impl Records13 {
+    pub(super) fn new(
+        keys: [Keys13; 2],
+        is_client: bool,
+        update_after: u64,
+    ) -> Result<Self, Unsupported> {
+        let [client, server] = keys;
+        let (send, receive) = if is_client {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        Ok(Records13 {
+            is_client,
+            send: Sending::new(FIRST_EPOCH, &send)?,
+            previous_send: None,
+            receive: Receiving::new(FIRST_EPOCH, &receive)?,
+            previous_receive: None,
+            sent: Numbers::default(),
+            received: Numbers::default(),
+            update_after,
+            updating: false,
+            forged: 0,
+        })
+    }
+
+    pub(super) fn update(&mut self, secrets: &mut Secrets) -> Result<(), Error> {
+        let unsupported = |_| Error::Library("the keys changed their kind".into());
+        if let Some(keys) = secrets.take_13(self.is_client) {
+            let epoch = self.send.epoch.checked_add(1).ok_or_else(exhausted)?;
+            let next = Sending::new(epoch, &keys).map_err(unsupported)?;
+            self.previous_send = Some(std::mem::replace(&mut self.send, next));
+            self.updating = false;
+        }
+        if let Some(keys) = secrets.take_13(!self.is_client) {
+            let epoch = self.receive.epoch.checked_add(1).ok_or_else(exhausted)?;
+            let next = Receiving::new(epoch, &keys).map_err(unsupported)?;
+            self.previous_receive = Some(std::mem::replace(&mut self.receive, next));
+        }
+        Ok(())
+    }
+
+    pub(super) fn forged(&self) -> u64 {
+        self.forged
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        let previous = self.previous_receive.as_ref();
+        [Some(self.receive.epoch), previous.map(|it| it.epoch)]
+            .into_iter()
+            .flatten()
+            .any(|epoch| epoch & 3 == HANDSHAKE_EPOCH)
+    }
+
+    pub(super) fn wants_update(&mut self) -> bool {
+        if self.updating || self.send.next < self.update_after {
+            return false;
+        }
+        self.updating = true;
+        true
+    }
+
+    pub(super) fn seal(&mut self, record: &mut [u8]) -> Result<(), Error> {
+        let at = record.len().checked_sub(TAG_LEN + 1);
+        let slot = at
+            .filter(|at| *at >= HEAD)
+            .and_then(|at| record.get_mut(at));
+        *slot.ok_or(Error::Misuse("the segment is shorter than a record"))? = APPLICATION_DATA;
+        self.send.seal(record).map(|_| ()).ok_or_else(exhausted)
+    }
+
+    pub(super) fn open(&mut self, record: &mut [u8]) -> Opened {
+        let Some(flags) = record.first().filter(|flags| **flags & 0xf0 == 0x20) else {
+            return Opened::Refused;
+        };
+        let bits = u16::from(flags & 3);
+        let previous = self.previous_receive.as_mut();
+        let receiving = if self.receive.epoch & 3 == bits {
+            &mut self.receive
+        } else if let Some(previous) = previous.filter(|it| it.epoch & 3 == bits) {
+            previous
+        } else {
+            return Opened::Refused;
+        };
+        let (next, window) = (receiving.window.next(), &receiving.window);
+        let inner = match receiving.keys.open(record, next, |it| window.is_fresh(it)) {
+            Ok(inner) => inner,
+            Err(Refusal::Forged) => {
+                self.forged += 1;
+                return Opened::Refused;
+            }
+            Err(Refusal::Unfit) => return Opened::Refused,
+        };
+        receiving.window.note(inner.number);
+        match inner.content_type {
+            APPLICATION_DATA => Opened::Data(inner.content),
+            ALERT | HANDSHAKE | ACK => Opened::Control(Control {
+                content_type: inner.content_type,
+                content: inner.content,
+                epoch: receiving.epoch,
+                number: inner.number,
+            }),
+            _ => Opened::Refused,
+        }
+    }
+
+    pub(super) fn for_library(&mut self, control: &Control, record: &mut [u8], out: &mut Vec<u8>) {
+        let previous = self.previous_receive.as_mut();
+        let receiving = if self.receive.epoch == control.epoch {
+            &mut self.receive
+        } else if let Some(previous) = previous.filter(|it| it.epoch == control.epoch) {
+            previous
+        } else {
+            return;
+        };
+        let content = &mut record[control.content.clone()];
+        match control.content_type {
+            ACK => translate(content, |epoch, wire| self.sent.in_library(epoch, wire)),
+            HANDSHAKE => {
+                let library = receiving.library_next;
+                self.received
+                    .remember(control.epoch, control.number, library);
+            }
+            _ => {}
+        }
+        out.resize(HEAD, 0);
+        out.extend_from_slice(content);
+        out.push(control.content_type);
+        out.resize(out.len() + TAG_LEN, 0);
+        let number = receiving.library_next;
+        receiving.library_next += 1;
+        // The peer's nonce is used again here, in memory: this copy never leaves.
+        if receiving.keys.seal(control.epoch, number, out).is_none() {
+            out.clear();
+        }
+    }
+
+    pub(super) fn reseal(&mut self, datagram: &mut Vec<u8>) -> Option<()> {
+        let mut at = 0;
+        while at < datagram.len() {
+            let rest = &mut datagram[at..];
+            let len = if rest[0] & 0xe0 == 0x20 {
+                // The library writes the same header as we do.
+                let header = rest.first_chunk::<HEAD>()?;
+                HEAD + usize::from(u16::from_be_bytes([header[3], header[4]]))
+            } else {
+                let header = rest.first_chunk::<PLAIN_HEADER>()?;
+                PLAIN_HEADER + usize::from(u16::from_be_bytes([header[11], header[12]]))
+            };
+            let record = rest.get_mut(..len)?;
+            if record[0] & 0xe0 == 0x20 && !self.reseal_record(record)? {
+                datagram.drain(at..at + len);
+            } else {
+                at += len;
+            }
+        }
+        Some(())
+    }
+
+    /// `false` when the record is not to be sent.
+    fn reseal_record(&mut self, record: &mut [u8]) -> Option<bool> {
+        let bits = u16::from(record[0] & 3);
+        let previous = self.previous_send.as_mut();
+        let sending = if self.send.epoch & 3 == bits {
+            &mut self.send
+        } else if let Some(previous) = previous.filter(|it| it.epoch & 3 == bits) {
+            previous
+        } else {
+            return (bits == HANDSHAKE_EPOCH).then_some(true);
+        };
+        let library = sending.library_next;
+        let inner = sending.keys.open(record, library, |_| true).ok()?;
+        sending.library_next = inner.number + 1;
+        let content = &mut record[inner.content];
+        match inner.content_type {
+            APPLICATION_DATA => return Some(false),
+            ACK => translate(content, |epoch, number| {
+                self.received.on_wire(epoch, number)
+            }),
+            HANDSHAKE => {
+                self.updating = true;
+                self.sent
+                    .remember(sending.epoch, sending.next, inner.number);
+            }
+            _ => {}
+        }
+        sending.seal(record)?;
+        Some(true)
+    }
+}
+
+impl Sending {
+    fn new(epoch: u16, keys: &Keys13) -> Result<Self, Unsupported> {
+        Ok(Sending {
+            epoch,
+            keys: Keys::new(keys)?,
+            next: 0,
+            library_next: 0,
+        })
+    }
+
+    fn seal(&mut self, record: &mut [u8]) -> Option<()> {
+        let number = self.next;
+        if number >= MAX_SEALED.min(MAX_NUMBER) {
+            return None;
+        }
+        self.next += 1;
+        self.keys.seal(self.epoch, number, record)
+    }
+}
+
+impl Receiving {
+    fn new(epoch: u16, keys: &Keys13) -> Result<Self, Unsupported> {
+        Ok(Receiving {
+            epoch,
+            keys: Keys::new(keys)?,
+            window: Window::new(),
+            library_next: 0,
+        })
+    }
+}
+
+enum Refusal {
+    /// Not authentic under the key.
+    Forged,
+    /// Malformed or seen before.
+    Unfit,
+}
+
+impl Keys {
+    fn new(keys: &Keys13) -> Result<Self, Unsupported> {
+        // 32 bytes under the shorter hash belong to ChaCha20-Poly1305.
+        if !matches!((keys.hash_len, keys.key.len()), (32, 16) | (48, 32)) {
+            return Err(Unsupported);
+        }
+        let iv = keys.iv.first_chunk::<NONCE_LEN>().ok_or(Unsupported)?;
+        Ok(Keys {
+            gcm: AesGcm::new(&keys.key).map_err(|_| Unsupported)?,
+            iv: Zeroizing::new(*iv),
+            mask: AesMask::new(&keys.number_key).map_err(|_| Unsupported)?,
+        })
+    }
+
+    /// RFC 8446 §5.3.
+    fn nonce(&self, number: u64) -> [u8; NONCE_LEN] {
+        let mut nonce = *self.iv;
+        for (byte, of_number) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
+            *byte ^= of_number;
+        }
+        nonce
+    }
+
+    /// Seals content and content type, which lie between room for the header and the tag.
+    fn seal(&self, epoch: u16, number: u64, record: &mut [u8]) -> Option<()> {
+        let (head, body) = record.split_first_chunk_mut::<HEAD>()?;
+        let len = u16::try_from(body.len()).ok()?;
+        head[0] = FLAGS | (epoch & 3) as u8;
+        head[1..3].copy_from_slice(&(number as u16).to_be_bytes());
+        head[3..].copy_from_slice(&len.to_be_bytes());
+        self.gcm.seal_suffix(&self.nonce(number), head, body).ok()?;
+        let mask = self.mask.mask(body.first_chunk()?);
+        head[1] ^= mask[0];
+        head[2] ^= mask[1];
+        Some(())
+    }
+
+    /// Opens a record in place whose number is near `expected` and passes `is_fresh`.
+    fn open(
+        &self,
+        record: &mut [u8],
+        expected: u64,
+        is_fresh: impl Fn(u64) -> bool,
+    ) -> Result<Inner, Refusal> {
+        let flags = *record.first().ok_or(Refusal::Unfit)?;
+        let wide = flags & 0x08 != 0;
+        let number_end = if wide { 3 } else { 2 };
+        let start = number_end + if flags & 0x04 != 0 { 2 } else { 0 };
+        let (head, body) = record.split_at_mut_checked(start).ok_or(Refusal::Unfit)?;
+        if body.len() > MAX_PLAIN + 256 + TAG_LEN || body.len() <= TAG_LEN {
+            return Err(Refusal::Unfit);
+        }
+        // RFC 9147 §4.2.3: the mask is made of the first block of the cipher text.
+        let mask = self.mask.mask(body.first_chunk().ok_or(Refusal::Unfit)?);
+        let mut partial = 0;
+        for (byte, mask) in head[1..number_end].iter_mut().zip(mask) {
+            *byte ^= mask;
+            partial = partial << 8 | u64::from(*byte);
+        }
+        let number = reconstruct(partial, expected, if wide { 16 } else { 8 });
+        if !is_fresh(number) {
+            return Err(Refusal::Unfit);
+        }
+        let opened = self.gcm.open_suffix(&self.nonce(number), head, body);
+        let len = opened.map_err(|_| Refusal::Forged)?;
+        // RFC 9147 §4: zeros pad the content; its type is the last byte that is none.
+        let padded = &body[..len];
+        let at = padded.iter().rposition(|byte| *byte != 0);
+        let at = at.ok_or(Refusal::Unfit)?;
+        Ok(Inner {
+            number,
+            content_type: padded[at],
+            content: start..start + at,
+        })
+    }
+}
+
+/// RFC 9147 §4.2.2: the number next to `expected` whose low bits are `partial`.
+fn reconstruct(partial: u64, expected: u64, bits: u32) -> u64 {
+    let span = 1 << bits;
+    let near = expected & !(span - 1) | partial;
+    if near + span / 2 < expected {
+        near + span
+    } else if near > expected + span / 2 && near >= span {
+        near - span
+    } else {
+        near
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_reconstructed_around_the_expected_one() {
+        for expected in [0_u64, 1, 40_000, 65_535, 65_536, 70_000, 1 << 40] {
+            for delta in -30_000_i64..30_000 {
+                if let Some(number) = expected.checked_add_signed(delta) {
+                    assert_eq!(reconstruct(number & 0xffff, expected, 16), number);
+                }
+            }
+            for delta in -120_i64..120 {
+                if let Some(number) = expected.checked_add_signed(delta) {
+                    assert_eq!(reconstruct(number & 0xff, expected, 8), number);
+                }
+            }
+        }
+    }
+}
