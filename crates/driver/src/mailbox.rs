@@ -13,6 +13,8 @@ use esp_wire::{AudioInfo, DataFrame, DataKind, Frame, Kind, Signal, VideoInfo};
 /// Buffers kept for reuse, and the largest that is worth keeping.
 const SPARE_BUFFERS: usize = 32;
 const SPARE_BYTES: usize = 256 * 1024;
+/// What each waiting event is counted for besides its bytes: even empty messages take memory.
+const OVERHEAD: usize = 128;
 
 /// An event that owns its bytes.
 enum Letter {
@@ -113,6 +115,7 @@ impl Mailbox {
             Event::Notice(notice) => Letter::Notice(notice.into_owned()),
             _ => return false,
         };
+        inner.bytes += letter.weight();
         inner.letters.push_back(letter);
         !mem::replace(&mut inner.scheduled, true)
     }
@@ -148,22 +151,24 @@ impl Mailbox {
                     }
                 }
             };
+            let weight = letter.weight();
             let buffer = match handler.as_mut() {
                 Some(handler) => letter.deliver(handler.as_mut()),
                 None => letter.into_buffer(),
             };
-            if let Some(buffer) = buffer {
-                self.give_back(buffer);
-            }
+            self.give_back(weight, buffer);
         }
         true
     }
 
-    fn give_back(&self, mut buffer: Vec<u8>) {
+    fn give_back(&self, weight: usize, buffer: Option<Vec<u8>>) {
         let mut inner = locked(&self.inner);
-        inner.bytes = inner.bytes.saturating_sub(buffer.len());
+        inner.bytes = inner.bytes.saturating_sub(weight);
         let room = inner.bytes <= self.limit / 2;
-        if buffer.capacity() <= SPARE_BYTES && inner.spare.len() < SPARE_BUFFERS {
+        if let Some(mut buffer) = buffer
+            && buffer.capacity() <= SPARE_BYTES
+            && inner.spare.len() < SPARE_BUFFERS
+        {
             buffer.clear();
             inner.spare.push(buffer);
         }
@@ -197,7 +202,6 @@ impl Inner {
     fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(bytes);
-        self.bytes += bytes.len();
         buffer
     }
 }
@@ -227,10 +231,64 @@ impl Letter {
         self.into_buffer()
     }
 
+    /// The memory it is counted for.
+    fn weight(&self) -> usize {
+        let bytes = match self {
+            Letter::Media(_, _, data) | Letter::Data(_, _, data) => data.len(),
+            Letter::ChannelOpen(channel) | Letter::ChannelClose(channel) => {
+                channel.label.len() + channel.protocol.len()
+            }
+            _ => 0,
+        };
+        OVERHEAD + bytes
+    }
+
     fn into_buffer(self) -> Option<Vec<u8>> {
         match self {
             Letter::Media(_, _, buffer) | Letter::Data(_, _, buffer) => Some(buffer),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Counter(Arc<AtomicUsize>);
+
+    impl Handler for Counter {
+        fn on_data(&mut self, _: DataFrame<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn empty_messages_fill_a_mailbox_too() {
+        let (count, resumed) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let told = Arc::clone(&resumed);
+        let resume = Box::new(move || {
+            told.fetch_add(1, Ordering::Relaxed);
+        });
+        let handler = Box::new(Counter(Arc::clone(&count)));
+        let mailbox = Mailbox::new(handler, 10 * OVERHEAD, resume);
+        let mut sent = 0;
+        while mailbox.accepts_data() {
+            mailbox.put(Event::Data(DataFrame {
+                kind: DataKind::Binary,
+                stream_id: 0,
+                data: b"",
+            }));
+            sent += 1;
+        }
+        assert_eq!(sent, 10);
+        assert!(!mailbox.deliver(100));
+        assert_eq!(count.load(Ordering::Relaxed), 10);
+        assert_eq!(resumed.load(Ordering::Relaxed), 1);
+        assert!(mailbox.accepts_data());
+        assert_eq!(locked(&mailbox.inner).bytes, 0);
     }
 }
