@@ -8,13 +8,16 @@
 //! 5. service every peer that was touched: its actions, its outbox, its trains, its events.
 
 mod addresses;
+mod gate;
 mod icmp;
 mod link;
+mod names;
 mod rescue;
 mod sending;
 mod slot;
 mod socket;
 mod stream;
+mod tenants;
 mod timers;
 mod tls;
 mod watch;
@@ -22,12 +25,10 @@ mod watch;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
-use esp_peer::Peer;
-use esp_wire::{Input, Instant, Interface, Train};
+use esp_wire::{Instant, Interface, Train};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
@@ -46,9 +47,6 @@ const WAKE: Token = Token(usize::MAX);
 const WATCH: Token = Token(usize::MAX - 1);
 /// Batches read from one socket before the next one gets its turn.
 const READS: usize = 4;
-
-/// Serial numbers of peers; the shards of a driver share a resolver, which knows peers by these.
-static SERIALS: AtomicU64 = AtomicU64::new(1);
 
 /// The peers of one thread.
 pub(crate) struct Shard {
@@ -225,13 +223,7 @@ impl Shard {
             Command::Resolved(key, query, addresses) => {
                 self.current = Some(key.place);
                 if let Some(slot) = self.slot(key) {
-                    slot.input(
-                        now,
-                        Input::Resolved {
-                            query,
-                            addresses: &addresses,
-                        },
-                    );
+                    slot.on_resolved(now, query, &addresses);
                     self.touch(key.place);
                 }
             }
@@ -249,55 +241,6 @@ impl Shard {
         if let Some(slot) = self.slots.get_mut(place) {
             touch(&mut self.touched, slot, place);
         }
-    }
-
-    pub(crate) fn open(&mut self, peer: Peer, link: Arc<Link>) -> Key {
-        let entry = self.slots.vacant_entry();
-        let key = Key {
-            place: entry.key(),
-            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
-        };
-        entry.insert(Slot::new(key, peer, link));
-        if self.interfaces_seen.is_none() || self.slots.len() == 1 {
-            self.look_at_interfaces();
-        }
-        let now = self.clock.now();
-        self.current = Some(key.place);
-        if let Some(slot) = self.slots.get_mut(key.place) {
-            slot.input(now, Input::Interfaces(&self.interfaces));
-        }
-        self.touch(key.place);
-        key
-    }
-
-    fn close(&mut self, key: Key) {
-        if self.slot(key).is_none() {
-            return;
-        }
-        self.current = Some(key.place);
-        let now = self.clock.now();
-        if let Some(slot) = self.slots.get_mut(key.place) {
-            slot.farewell(now, &mut self.train);
-        }
-        self.remove(key.place);
-    }
-
-    /// Takes a peer out with all that belongs to it.
-    fn remove(&mut self, place: usize) -> Option<Slot> {
-        let mut slot = self.slots.try_remove(place)?;
-        slot.release(&mut Tools {
-            registry: self.poll.registry(),
-            ports: &mut self.ports,
-            place,
-            config: &self.config,
-            tls: &self.tls,
-            now: self.clock.now(),
-            scratch: self.datagrams.scratch(),
-        });
-        self.timers.change(place, slot.deadline, None);
-        self.touched.retain(|&other| other != place);
-        self.resolver.forget(slot.key.serial);
-        Some(slot)
     }
 
     fn read_sockets(&mut self) {

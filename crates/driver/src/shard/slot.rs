@@ -1,17 +1,18 @@
 //! One peer on a shard: its sockets, and how it is serviced.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use esp_peer::{Event, Notice, Peer, State};
-use esp_wire::{Action, Input, Instant, SocketId, Train};
+use esp_wire::{Action, Input, Instant, QueryId, SocketId, Train};
 use mio::{Interest, Token};
 
+use super::gate::Gated;
+use super::names::Names;
 use super::sending::Stuck;
 use super::socket::{Read, Receiver, Socket};
 use super::stream::{Opening, Streams, Tools};
 use super::{Handle, Key, Link};
-use crate::outbox::Gate;
 use crate::resolver::Resolver;
 
 /// Events of one peer that are put into its mailbox before the next one gets its turn.
@@ -74,6 +75,7 @@ pub(super) struct Slot {
     pub(super) touched: bool,
     pub(super) sockets: Vec<(SocketId, Socket)>,
     pub(super) streams: Streams,
+    names: Names,
     pub(super) stuck: Option<Stuck>,
     /// The peer takes no data until its own memory has room.
     pub(super) data_blocked: bool,
@@ -89,6 +91,7 @@ impl Slot {
             touched: false,
             sockets: Vec::new(),
             streams: Streams::default(),
+            names: Names::default(),
             stuck: None,
             data_blocked: false,
         }
@@ -142,10 +145,8 @@ impl Slot {
     /// The next deadline of the peer or of its streams.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let peer = self.peer.poll_timeout().map(|deadline| deadline.at);
-        [peer, self.streams.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (streams, names) = (self.streams.poll_timeout(), self.names.poll_timeout());
+        [peer, streams, names].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -153,7 +154,18 @@ impl Slot {
         let (peer, now) = (&mut self.peer, tools.now);
         self.streams
             .handle_timeout(tools, &mut |input| hand(peer, now, input));
+        while let Some(query) = self.names.pop_expired(now) {
+            let addresses = &[];
+            self.input(now, Input::Resolved { query, addresses });
+        }
         self.peer.handle_timeout(now);
+    }
+
+    /// A name was resolved, or could not be; after its time, nobody cares any more.
+    pub(super) fn on_resolved(&mut self, now: Instant, query: QueryId, addresses: &[IpAddr]) {
+        if self.names.answer(query) {
+            self.input(now, Input::Resolved { query, addresses });
+        }
     }
 
     /// A socket takes datagrams again: `true` when that concerns this peer.
@@ -210,6 +222,8 @@ impl Slot {
                 }
                 Action::Close { socket } => self.close_socket(socket, &mut shard.tools),
                 Action::Resolve { query, name, by } => {
+                    self.names
+                        .ask(query, now + shard.tools.config.resolve_timeout);
                     shard
                         .resolver
                         .resolve(shard.handle.clone(), self.key, query, name, by);
@@ -299,31 +313,6 @@ impl Slot {
         !self.data_blocked && self.link.outbox.data_bytes() > 0
     }
 
-    fn apply(&mut self, gate: Gated) {
-        let outbox = &self.link.outbox;
-        match gate {
-            Gated::Connected => outbox.set_gate(|gate| gate.connected = true),
-            Gated::Ended => {
-                self.data_blocked = false;
-                outbox.clear(false);
-            }
-            Gated::Media { audio, video } => outbox.set_gate(|gate: &mut Gate| {
-                gate.audio = audio;
-                gate.video = video;
-            }),
-            Gated::Channel(stream_id, true) => {
-                let max_message = self.peer.max_send_message();
-                outbox.set_gate(|gate| {
-                    gate.channels.insert(stream_id);
-                    gate.max_message = max_message;
-                });
-            }
-            Gated::Channel(stream_id, false) => outbox.set_gate(|gate| {
-                gate.channels.remove(&stream_id);
-            }),
-        }
-    }
-
     /// Says goodbye to the network as far as one turn allows.
     pub(super) fn farewell(&mut self, now: Instant, train: &mut Train) {
         self.peer.close(now);
@@ -356,31 +345,5 @@ impl Slot {
 fn hand(peer: &mut Peer, now: Instant, input: Input<'_>) {
     if let Err(error) = peer.handle_input(now, input) {
         tracing::debug!(%error, "the peer refused an input");
-    }
-}
-
-/// What an event changes about what may be sent.
-enum Gated {
-    Connected,
-    Ended,
-    Media { audio: bool, video: bool },
-    Channel(u16, bool),
-}
-
-impl Gated {
-    fn of(event: &Event<'_>) -> Option<Gated> {
-        match event {
-            Event::State(State::Connected) => Some(Gated::Connected),
-            Event::State(State::Disconnected | State::ConnectFailed | State::Closed) => {
-                Some(Gated::Ended)
-            }
-            Event::Negotiated(media) => Some(Gated::Media {
-                audio: media.audio.is_some(),
-                video: media.video.is_some(),
-            }),
-            Event::ChannelOpen(channel) => Some(Gated::Channel(channel.stream_id, true)),
-            Event::ChannelClose(channel) => Some(Gated::Channel(channel.stream_id, false)),
-            _ => None,
-        }
     }
 }
