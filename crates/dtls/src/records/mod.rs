@@ -163,3 +163,6 @@ pub(crate) struct Unsupported;
 fn exhausted() -> Error {
     Error::Library("the sending keys are used up".into())
 }
+
+#[cfg(test)]
+mod tests;
