@@ -31,6 +31,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("capi", &["webrtc"]),
     ("cli", &["webrtc", "rooms"]),
     ("netsim", &["wire", "stun"]),
+    (
+        "fuzzing",
+        &[
+            "peer", "ice", "dtls", "srtp", "rtp", "sctp", "sdp", "stun", "media", "wire",
+        ],
+    ),
+    ("tables", &["netsim", "ice", "sctp", "wire"]),
     ("e2e", &["webrtc", "cli", "rooms"]),
 ];
 

@@ -1,9 +1,12 @@
 //! Chores of the house: `cargo xtask --help`.
 
+mod bench;
 mod check;
 mod dag;
+mod fuzz;
 mod prepare;
 mod run;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -29,13 +32,35 @@ enum Chore {
     Dag,
     /// Installs what the tests need (a browser) where it is missing
     Prepare,
+    /// Measures us beside other stacks and the limits of this machine: `bench data --rounds 5`
+    Bench {
+        /// `data`, `setup`, `memory` or `media`, then its options (`bench -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Makes one call between the program and a real browser and prints its figures
     Show,
+    /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
+    Tables {
+        /// Which one: `goodput` or `ice`
+        name: String,
+    },
     /// Makes many calls in one process and counts threads, sockets and memory
     Soak {
         /// How many calls, one after the other
         #[arg(long, default_value_t = 200)]
         calls: u32,
+    },
+    /// Fuzzes one target or all of them, with the stable compiler
+    Fuzz {
+        /// One of fuzz/targets; all when left out
+        target: Option<String>,
+        /// How long each runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Adds what earlier runs found to the kept corpus, as far as it covers more
+        #[arg(long)]
+        minimize: bool,
     },
 }
 
@@ -44,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Test { only_tests } => check::all(only_tests),
         Chore::Dag => dag::check(),
         Chore::Prepare => prepare::all(),
+        Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Show => run::cargo(&[
             "run",
             "--release",
@@ -53,6 +79,7 @@ fn main() -> ExitCode {
             "--bin",
             "show",
         ]),
+        Chore::Tables { name } => tables::write(&name),
         Chore::Soak { calls } => run::cargo(&[
             "run",
             "--release",
@@ -65,6 +92,11 @@ fn main() -> ExitCode {
             "--calls",
             &calls.to_string(),
         ]),
+        Chore::Fuzz {
+            target,
+            seconds,
+            minimize,
+        } => fuzz::fuzz(target.as_deref(), seconds, minimize),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,7 +44,8 @@ pub(crate) fn root() -> &'static Path {
         .expect("xtask lies in the root")
 }
 
-fn finish(mut command: Command, line: &str) -> Result<(), String> {
+/// Runs a command to its end, under the name `line`.
+pub(crate) fn finish(mut command: Command, line: &str) -> Result<(), String> {
     eprintln!("→ {line}");
     let begun = Instant::now();
     match command.status() {

@@ -1,0 +1,329 @@
+//! Candidate lines, and two ICE agents by operations.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use esp_ice::{Agent, Candidate, Config, Credentials, Event};
+use esp_wire::{Action, IceServer, Input, Instant, Interface, Origin, Role, SocketId, Train};
+
+use crate::Bytes;
+use crate::net::{self, Packet};
+
+/// A line that can be read is written so that it reads the same.
+pub(crate) fn candidate(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(read) = text.parse::<Candidate>() else {
+        return;
+    };
+    let written = read.to_string();
+    let again = written.parse::<Candidate>();
+    assert_eq!(again.as_ref(), Ok(&read), "{written}");
+    let hidden = read.hiding_related().to_string();
+    assert!(hidden.parse::<Candidate>().is_ok(), "{hidden}");
+}
+
+struct Side {
+    agent: Agent,
+    sockets: Vec<(SocketId, SocketAddr)>,
+    lines: VecDeque<String>,
+    /// Packets to this side.
+    inbox: VecDeque<Packet>,
+    ports: u16,
+}
+
+struct World {
+    sides: [Side; 2],
+    now: Instant,
+    train: Train,
+}
+
+/// Steps of two agents and of the network between them; after each, bounds hold.
+pub(crate) fn agents(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let mut world = World::new();
+    for _ in 0..300 {
+        if bytes.is_empty() {
+            break;
+        }
+        world.step(&mut bytes);
+        world.drain();
+    }
+    world.sides.iter_mut().for_each(|side| side.agent.close());
+    world.drain();
+}
+
+impl World {
+    fn new() -> Self {
+        let sides = [0, 1].map(|number: u64| {
+            let config = Config::default()
+                .with_role([Role::Controlling, Role::Controlled][number as usize])
+                .with_max_pairs(12)
+                .with_max_remote_candidates(9);
+            let mut agent =
+                Agent::new(config, Origin::seeded(number)).expect("a config that is right");
+            agent.start(Instant::ZERO);
+            Side {
+                agent,
+                sockets: Vec::new(),
+                lines: VecDeque::new(),
+                inbox: VecDeque::new(),
+                ports: 1_000,
+            }
+        });
+        let mut world = World {
+            sides,
+            now: Instant::ZERO,
+            train: Train::with_capacity(2_000),
+        };
+        world.interfaces(0, 1);
+        world.interfaces(1, 1);
+        world.drain();
+        world
+    }
+
+    fn interfaces(&mut self, side: usize, bits: u8) {
+        let list: Vec<_> = (0..3u8)
+            .filter(|bit| bits & (1 << bit) != 0)
+            .map(|bit| Interface {
+                name: format!("e{bit}"),
+                index: u32::from(bit),
+                address: [10, side as u8, 0, bit + 1].into(),
+            })
+            .collect();
+        self.input(side, Input::Interfaces(&list));
+    }
+
+    fn input(&mut self, side: usize, input: Input<'_>) {
+        let done = self.sides[side].agent.handle_input(self.now, input);
+        assert!(done.is_ok(), "{:?}", done.err());
+    }
+
+    fn step(&mut self, bytes: &mut Bytes<'_>) {
+        let code = bytes.u8();
+        let side = usize::from(code >> 7);
+        match code & 0x1f {
+            0 => {
+                let credentials = self.sides[side].agent.local_credentials().clone();
+                self.describe(1 - side, credentials);
+            }
+            1 => {
+                while let Some(line) = self.sides[side].lines.pop_front() {
+                    self.candidate(1 - side, &line);
+                }
+            }
+            2 => self.sides[side].agent.restart(self.now),
+            3 => self.interfaces(side, bytes.u8()),
+            4 => {
+                let role = [Role::Controlling, Role::Controlled][bytes.side()];
+                self.sides[side].agent.set_role(role);
+            }
+            5 => self.arrive(side, usize::from(bytes.u8() % 16)),
+            6 => {
+                let inbox = &mut self.sides[side].inbox;
+                let count = usize::from(bytes.u8() % 16).min(inbox.len());
+                inbox.drain(..count);
+            }
+            7 => {
+                let inbox = &mut self.sides[side].inbox;
+                inbox.extend(inbox.front().cloned());
+            }
+            8 => self.mislead(side, bytes),
+            9 => self.advance(u64::from(bytes.u16()) / 4),
+            10 => self.application(side),
+            11 => {
+                let ms = u64::from(bytes.u8()) * 10;
+                self.calm(ms);
+            }
+            _ => self.odd_step(code & 0x1f, side, bytes),
+        }
+    }
+
+    fn odd_step(&mut self, code: u8, side: usize, bytes: &mut Bytes<'_>) {
+        let agent = &mut self.sides[side].agent;
+        match code {
+            12 => {
+                let line = String::from_utf8_lossy(bytes.short()).into_owned();
+                self.candidate(side, &line);
+            }
+            13 => {
+                let ufrag = String::from_utf8_lossy(bytes.short());
+                let pwd = String::from_utf8_lossy(bytes.short());
+                let _ = agent.set_remote_credentials(self.now, Credentials::new(ufrag, pwd));
+            }
+            14 => agent.end_of_remote_candidates(self.now),
+            15 => agent.set_remote_lite(self.now, bytes.flag()),
+            16 => agent.set_remote_pacing(Some(Duration::from_millis(u64::from(bytes.u16())))),
+            17 => {
+                let server = ["stun:192.0.2.1:3478", "turn:192.0.2.2:3478?transport=udp"];
+                let mut servers = vec![IceServer::stun(server[0])];
+                if bytes.flag() {
+                    servers.push(IceServer::turn(server[1], "user", "pass"));
+                }
+                agent.set_servers(self.now, &servers);
+            }
+            18 => agent.handle_timeout(self.now),
+            19 => {
+                let (socket, remote) = net::place(bytes, &self.sides[side].sockets);
+                let mut noise = bytes.short().to_vec();
+                let size = noise.len().max(1);
+                let packet = net::datagrams(socket, remote, size, &mut noise);
+                let _ = self.sides[side].agent.handle_input(self.now, packet);
+            }
+            20..=26 => {
+                let (socket, remote) = net::place(bytes, &self.sides[side].sockets);
+                let mut data = bytes.short().to_vec();
+                let input = net::odd_input(code, socket, remote, &mut data);
+                let _ = self.sides[side].agent.handle_input(self.now, input);
+            }
+            _ => self.advance(u64::from(bytes.u8())),
+        }
+    }
+
+    fn describe(&mut self, side: usize, credentials: Credentials) {
+        let agent = &mut self.sides[side].agent;
+        let done = agent.set_remote_credentials(self.now, credentials);
+        assert!(done.is_ok(), "{:?}", done.err());
+    }
+
+    fn candidate(&mut self, side: usize, line: &str) {
+        let _ = self.sides[side].agent.add_remote_candidate(self.now, line);
+    }
+
+    fn mislead(&mut self, side: usize, bytes: &mut Bytes<'_>) {
+        let Some(mut packet) = self.sides[side].inbox.pop_front() else {
+            return;
+        };
+        if bytes.flag() {
+            packet.from.set_port(bytes.u16());
+        } else {
+            bytes.change(&mut packet.bytes);
+        }
+        self.deliver(side, packet);
+    }
+
+    fn arrive(&mut self, side: usize, count: usize) {
+        for _ in 0..count {
+            if let Some(packet) = self.sides[side].inbox.pop_front() {
+                self.deliver(side, packet);
+            }
+        }
+    }
+
+    fn deliver(&mut self, side: usize, mut packet: Packet) {
+        let sockets = &self.sides[side].sockets;
+        let Some((socket, _)) = sockets.iter().find(|(_, local)| *local == packet.to) else {
+            return;
+        };
+        let size = packet.bytes.len().max(1);
+        let input = net::datagrams(*socket, packet.from, size, &mut packet.bytes);
+        self.input(side, input);
+    }
+
+    fn application(&mut self, side: usize) {
+        let Some(path) = self.sides[side].agent.path() else {
+            return;
+        };
+        self.train.begin(path.room, path.size);
+        self.train.push(&[0x80; 9]);
+        assert!(self.sides[side].agent.send(&mut self.train));
+        self.post(side);
+    }
+
+    fn advance(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        for round in 0.. {
+            assert!(round < 20_000, "a deadline never passes");
+            let timers = self.sides.iter().filter_map(|s| s.agent.poll_timeout());
+            let Some(next) = timers.map(|next| next.at).min().filter(|at| *at < end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            for side in &mut self.sides {
+                side.agent.handle_timeout(self.now);
+            }
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass while everything arrives.
+    fn calm(&mut self, ms: u64) {
+        for _ in 0..ms / 10 {
+            for side in [0, 1] {
+                let count = self.sides[side].inbox.len();
+                self.arrive(side, count);
+            }
+            self.drain();
+            self.advance(10);
+        }
+    }
+
+    /// Puts what is in the train on its way.
+    fn post(&mut self, side: usize) {
+        let to = self.train.destination().expect("a destination");
+        let sockets = &self.sides[side].sockets;
+        // Streams have no local address here: nobody listens to them.
+        let Some((_, from)) = sockets.iter().find(|(socket, _)| *socket == to.socket) else {
+            return;
+        };
+        let inbox = &mut self.sides[1 - side].inbox;
+        for bytes in self
+            .train
+            .segments()
+            .take(64_usize.saturating_sub(inbox.len()))
+        {
+            inbox.push_back(Packet {
+                from: *from,
+                to: to.remote,
+                bytes: bytes.to_vec(),
+            });
+        }
+    }
+
+    /// Polls everything of both sides.
+    fn drain(&mut self) {
+        for side in [0, 1] {
+            let mut rounds = 0;
+            while let Some(action) = self.sides[side].agent.poll_action() {
+                rounds += 1;
+                assert!(rounds < 1_000, "it never stops asking: {action:?}");
+                self.act(side, action);
+            }
+            while self.sides[side]
+                .agent
+                .poll_transmit(self.now, &mut self.train)
+            {
+                rounds += 1;
+                assert!(rounds < 10_000, "it never stops sending");
+                self.post(side);
+            }
+            while let Some(event) = self.sides[side].agent.poll_event() {
+                if let Event::LocalCandidate { line } = event {
+                    self.sides[side].lines.push_back(line);
+                }
+            }
+            let agent = &self.sides[side].agent;
+            let pairs = agent.pairs();
+            assert!(pairs.len() <= 12 && agent.remote_candidates().count() <= 9);
+            assert!(pairs.iter().filter(|pair| pair.in_use).count() <= 1);
+        }
+    }
+
+    fn act(&mut self, side: usize, action: Action) {
+        match action {
+            Action::Bind { socket, local } => {
+                self.sides[side].ports += 1;
+                let local = SocketAddr::new(local.ip(), self.sides[side].ports);
+                self.sides[side].sockets.push((socket, local));
+                self.input(side, Input::Bound { socket, local });
+            }
+            Action::Close { socket } => {
+                self.sides[side].sockets.retain(|(open, _)| *open != socket);
+            }
+            Action::OpenStream { .. } | Action::Listen { .. } | Action::Resolve { .. } => {}
+        }
+    }
+}
