@@ -235,7 +235,7 @@ impl Agent {
                 Some(candidate) => candidate,
                 None => self.session.remotes.reflect(remote, priority, limit),
             };
-            self.add_pair(socket, &candidate, true);
+            self.add_pair(now, socket, &candidate, true);
         }
         let nominates = use_candidate && self.role == Role::Controlled;
         let Some(pair) = self.session.checklist.between_mut(socket, remote) else {

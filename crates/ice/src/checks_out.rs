@@ -1,7 +1,7 @@
 //! Checks that we send, and their responses (RFC 8445 §6.1.4, §7.2).
 //!
-//! 1. Every Ta one transaction starts: a triggered check, else in turn a request to a server or the
-//!    next check in order.
+//! 1. Every Ta one check starts: a triggered one, else the next in order. Requests to servers have a
+//!    slot of their own.
 //! 2. Repetitions have their own slot every Ta.
 //! 3. An authenticated success response from where the request went makes a valid pair; 487 changes
 //!    our role; other authenticated errors, an asymmetric response and silence fail the pair.
@@ -25,20 +25,27 @@ impl Agent {
         self.session.remote.is_some() && (self.session.selected.is_none() || doubted())
     }
 
-    /// Whether a transaction may start when its slot comes.
+    /// Whether a check may start when its slot comes.
     pub(crate) fn has_new_transaction(&self) -> bool {
         let checklist = &self.session.checklist;
         let triggered = self.session.remote.is_some() && checklist.has_triggered();
-        triggered || self.has_requests() || (self.wants_checks() && checklist.has_ordinary())
+        triggered || (self.wants_checks() && checklist.has_ordinary())
     }
 
     /// Whether a request to a server waits for its slot.
-    fn has_requests(&self) -> bool {
+    pub(crate) fn has_requests(&self) -> bool {
         self.gathering.has_queued() || self.relays.has_queued()
     }
 
     /// Starts what its slot allows, repeats and gives up what is due.
     pub(crate) fn run_checks(&mut self, now: Instant) {
+        if self.has_requests() && self.pacer.next_server() <= now && !self.outbox.is_full() {
+            self.pacer.take_server(now);
+            match self.gathering.has_queued() {
+                true => self.start_request(now),
+                false => self.start_relay(now),
+            }
+        }
         let slot = self.pacer.next_new() <= now && !self.outbox.is_full();
         if slot && self.has_new_transaction() {
             self.start_transaction(now);
@@ -66,17 +73,7 @@ impl Agent {
                 }
             }
         }
-        let gathers = self.has_requests();
         let checks = self.wants_checks() && self.session.checklist.has_ordinary();
-        if gathers && !(checks && self.pacer.gathered_last) {
-            self.pacer.gathered_last = true;
-            match self.gathering.has_queued() {
-                true => self.start_request(now),
-                false => self.start_relay(now),
-            }
-            return;
-        }
-        self.pacer.gathered_last = false;
         if checks && let Some(id) = self.session.checklist.next_ordinary() {
             self.start_check(now, id);
         }

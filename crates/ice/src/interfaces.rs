@@ -10,6 +10,7 @@ use crate::config::LinkLocal;
 use crate::event::{Event, WarningReason};
 use crate::local::{Base, BaseRole, LocalCandidate};
 use crate::priority::{interleave, is_link_local};
+use crate::relay::Relay;
 use crate::remote::is_usable;
 
 impl Agent {
@@ -73,9 +74,15 @@ impl Agent {
 
     /// A name for a socket or a stream that was never used.
     pub(crate) fn fresh_socket(&mut self) -> SocketId {
-        let socket = self.next_socket;
-        self.next_socket = SocketId(socket.0.wrapping_add(1));
-        socket
+        loop {
+            let socket = self.next_socket;
+            // Those above are the driver's, for streams that it accepts.
+            self.next_socket = SocketId((socket.0 + 1) % SocketId::ACCEPTED);
+            let of_relay = |relay: &Relay| relay.via == socket;
+            if self.locals.base(socket).is_none() && !self.relays.list.iter().any(of_relay) {
+                return socket;
+            }
+        }
     }
 
     /// The related address to be told of a candidate: nowhere when addresses are hidden, or when it

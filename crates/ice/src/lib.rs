@@ -45,6 +45,7 @@
 //! | rule | what is done | why | switch |
 //! |---|---|---|---|
 //! | §14.2: Ta of 50 ms unless both sides agree | 20 ms against a peer that proposes nothing | only our own sending depends on it | [`Config::silent_peer_pacing`] |
+//! | §14.2: one Ta for all transactions | requests to servers have a slot of their own, every 5 ms | candidates are there before they are missed | - |
 //! | §14.3: first retransmission after 500 ms or more, scaled by the number of checks | 250 ms, 100 ms at least once measured; repetitions have a slot every Ta of their own | a lost first check is repaired sooner, and the rate is bounded all the same | [`Config::initial_rto`], [`Config::min_rto`] |
 //! | RFC 8489 §6.2.1: intervals double | up to 1 s | lossy paths are tried often enough | - |
 //! | §6.1.4.2: a pair in progress holds back its foundation | it does not | with one component that puts live pairs behind dead ones | - |

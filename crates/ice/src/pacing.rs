@@ -1,7 +1,8 @@
 //! When the next transaction may start (RFC 8445 §14.2) and when to repeat one (§14.3).
 //!
 //! New transactions and repetitions each have a slot every Ta, so the rate of all checks is bounded
-//! by two packets in Ta whatever the retransmission times are. That takes the place of the formula of
+//! by two packets in Ta whatever the retransmission times are. Requests to servers, which the peer's Ta
+//! does not concern, have a slot every 5 ms. That takes the place of the formula of
 //! RFC 8445 §14.3, which makes retransmissions wait for as long as there are other pairs.
 
 use std::time::Duration;
@@ -56,14 +57,16 @@ pub(crate) fn first_rto(config: &Config, pair: &Rtt, elsewhere: &[&Rtt]) -> Dura
         .max(config.initial_rto)
 }
 
-/// The two slots that recur every Ta.
+/// Least time between two new transactions (RFC 8445 §14.2).
+const FLOOR: Duration = Duration::from_millis(5);
+
+/// The two slots that recur every Ta, and the one for servers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pacer {
     interval: Duration,
     next_new: Instant,
     next_repeat: Instant,
-    /// Whether gathering had the last slot, so that checks and gathering alternate.
-    pub(crate) gathered_last: bool,
+    next_server: Instant,
 }
 
 impl Pacer {
@@ -72,13 +75,13 @@ impl Pacer {
             interval,
             next_new: now,
             next_repeat: now,
-            gathered_last: false,
+            next_server: now,
         }
     }
 
     pub(crate) fn set_interval(&mut self, interval: Duration) {
         // RFC 8445 §14.2: never more often than every 5 ms.
-        self.interval = interval.max(Duration::from_millis(5));
+        self.interval = interval.max(FLOOR);
     }
 
     pub(crate) fn next_new(&self) -> Instant {
@@ -87,6 +90,14 @@ impl Pacer {
 
     pub(crate) fn next_repeat(&self) -> Instant {
         self.next_repeat
+    }
+
+    pub(crate) fn next_server(&self) -> Instant {
+        self.next_server
+    }
+
+    pub(crate) fn take_server(&mut self, now: Instant) {
+        self.next_server = now + FLOOR;
     }
 
     pub(crate) fn take_new(&mut self, now: Instant) {

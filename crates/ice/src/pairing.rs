@@ -12,6 +12,9 @@ use crate::pair::{Pair, PairId, PairState, priority_for, same_address};
 use crate::priority::is_link_local;
 use crate::remote::{Added, RemoteCandidate, is_usable};
 
+/// Up to so many candidates of the peer are let through relays at once, others when they are checked.
+const PERMITTED_AT_ONCE: usize = 8;
+
 impl Agent {
     /// Takes a parsed candidate of the peer.
     pub(crate) fn take_candidate(&mut self, now: Instant, candidate: Candidate) {
@@ -73,24 +76,24 @@ impl Agent {
         }
     }
 
-    fn pair_remote(&mut self, _now: Instant, remote: &RemoteCandidate) {
+    fn pair_remote(&mut self, now: Instant, remote: &RemoteCandidate) {
         if self.session.remote.is_none() {
             return;
         }
         let sockets: Vec<_> = self.locals.bases.iter().map(|base| base.socket).collect();
         for socket in sockets {
-            self.add_pair(socket, remote, false);
+            self.add_pair(now, socket, remote, false);
         }
     }
 
     /// Pairs a new local candidate with all of the peer's.
-    pub(crate) fn pair_local(&mut self, _now: Instant, local: &LocalCandidate) {
+    pub(crate) fn pair_local(&mut self, now: Instant, local: &LocalCandidate) {
         if self.session.remote.is_none() {
             return;
         }
         let remotes: Vec<_> = self.session.remotes.iter().copied().collect();
         for remote in remotes {
-            self.add_pair(local.socket, &remote, false);
+            self.add_pair(now, local.socket, &remote, false);
         }
     }
 
@@ -104,7 +107,13 @@ impl Agent {
     /// Makes the pair of a socket and a candidate of the peer, unless they do not go together or
     /// the pair is there (RFC 8445 §6.1.2.2 to §6.1.2.5). Reflexive candidates stand for their base,
     /// so pairs are made of sockets from the beginning.
-    pub(crate) fn add_pair(&mut self, socket: SocketId, remote: &RemoteCandidate, heard: bool) {
+    pub(crate) fn add_pair(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: &RemoteCandidate,
+        heard: bool,
+    ) {
         let known = self
             .session
             .checklist
@@ -141,6 +150,10 @@ impl Agent {
             requests_received: 0,
         };
         self.next_pair = self.next_pair.wrapping_add(1);
+        // The peer's checks may come before ours: it has to be let through as soon as it is known.
+        if self.session.remotes.iter().nth(PERMITTED_AT_ONCE).is_none() {
+            self.permit(now, socket, remote.end.address.ip());
+        }
         let limit = self.config.max_pairs;
         if let Some(evicted) = self.session.checklist.insert(pair, limit) {
             self.session.checks.remove_pair(evicted);

@@ -43,6 +43,8 @@ impl Agent {
         };
         let pace = self.has_new_transaction() && !self.outbox.is_full();
         at(pace.then(|| self.pacer.next_new()), Why::Pace);
+        let request = self.has_requests() && !self.outbox.is_full();
+        at(request.then(|| self.pacer.next_server()), Why::Pace);
         let slot = (!self.outbox.is_full()).then(|| self.pacer.next_repeat());
         at(self.session.checks.next(slot), Why::Retransmit);
         at(self.session.retry_at, Why::Retransmit);
