@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use esp_wire::{Action, Deadline, Ecn, Input, Instant, Origin, QueryId, Rng, Role, SocketId};
 
-use crate::candidate::{Candidate, CandidateError, CandidateKind};
+use crate::candidate::{Candidate, CandidateError};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -19,6 +19,7 @@ use crate::pair::{Pair, PairEnd, PairReport};
 use crate::path::Active;
 use crate::relay::Relays;
 use crate::session::{Previous, Session};
+use crate::tcp::Stream;
 use crate::timers::Why;
 
 /// Events that wait to be polled; beyond it the oldest are lost.
@@ -56,6 +57,8 @@ pub struct Agent {
     pub(crate) locals: Locals,
     pub(crate) gathering: Gathering,
     pub(crate) relays: Relays,
+    /// Streams to the peer.
+    pub(crate) streams: Vec<Stream>,
     pub(crate) session: Session,
     pub(crate) previous: Option<Previous>,
     pub(crate) active: Option<Active>,
@@ -132,6 +135,7 @@ impl Agent {
             locals: Locals::default(),
             gathering: Gathering::default(),
             relays: Relays::default(),
+            streams: Vec::new(),
             session,
             previous: None,
             active: None,
@@ -243,7 +247,7 @@ impl Agent {
     pub fn candidate_lines(&self) -> impl Iterator<Item = String> {
         let ufrag = &self.session.local.credentials.ufrag;
         (self.locals.candidates.iter())
-            .filter(|known| known.kind != CandidateKind::PeerReflexive)
+            .filter(|known| known.told)
             .map(move |known| known.to_candidate(Some(ufrag)).to_string())
     }
 
@@ -297,7 +301,15 @@ impl Agent {
                 }
             }
             Input::Interfaces(interfaces) => self.on_interfaces(now, interfaces),
-            Input::StreamOpened { stream, local, .. } => self.on_stream_opened(now, stream, local),
+            Input::StreamOpened {
+                stream,
+                local,
+                remote,
+            } => {
+                if !self.on_peer_stream(now, stream, local, remote) {
+                    self.on_stream_opened(now, stream, local);
+                }
+            }
             Input::StreamBytes { stream, data } => {
                 self.on_stream_bytes(now, stream, data);
                 return Ok(None);
@@ -352,6 +364,7 @@ impl Agent {
         if self.started {
             self.run_gathering(now);
             self.run_relays(now);
+            self.run_streams(now);
         }
         self.run_consent(now);
         self.run_nomination(now);

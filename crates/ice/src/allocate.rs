@@ -373,11 +373,7 @@ impl Agent {
             }
             _ => {}
         }
-        let hopeless = matches!(
-            error,
-            TurnError::Auth(_) | TurnError::Credentials(_) | TurnError::Build(_)
-        );
-        relay.fail(now, hopeless);
+        relay.fail(now, error);
         let id = relay.server;
         self.tell_relay_failure(id, error);
     }

@@ -28,6 +28,10 @@ pub struct Config {
     pub max_candidates: usize,
     /// Most allocations on TURN servers at one time, 0 to 32; 8.
     pub max_relays: usize,
+    /// Whether streams are opened to TCP candidates of the peer (RFC 6544).
+    pub tcp_active: bool,
+    /// Whether TCP candidates are offered, which the peer opens streams to; off.
+    pub tcp_passive: bool,
     /// The lifetime that is asked for allocations; `None` leaves it to the server.
     pub relay_lifetime: Option<Duration>,
     /// Most candidates of the peer that are kept, 1 to 1,000; 64.
@@ -154,6 +158,8 @@ impl Default for Config {
             interfaces: InterfaceFilter::All,
             max_candidates: 16,
             max_relays: 8,
+            tcp_active: true,
+            tcp_passive: false,
             relay_lifetime: None,
             max_remote_candidates: 64,
             max_pairs: 100,
@@ -200,6 +206,8 @@ with! {
     with_interfaces = interfaces: InterfaceFilter;
     with_max_candidates = max_candidates: usize;
     with_max_relays = max_relays: usize;
+    with_tcp_active = tcp_active: bool;
+    with_tcp_passive = tcp_passive: bool;
     with_relay_lifetime = relay_lifetime: Option<Duration>;
     with_max_remote_candidates = max_remote_candidates: usize;
     with_max_pairs = max_pairs: usize;

@@ -148,6 +148,7 @@ impl Agent {
         let except = (generation == self.session.generation).then_some(id);
         self.session.checklist.recheck_all(except);
         if let Some(reason) = news {
+            self.relays.probe(now);
             self.push_event(Event::Disconnected(reason));
         }
     }

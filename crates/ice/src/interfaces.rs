@@ -30,6 +30,7 @@ impl Agent {
             self.actions.push_back(Action::Close { socket });
             self.drop_base(now, socket, WarningReason::SocketLost);
         }
+        self.drop_streams(now);
         self.renew_streams(now);
         let known = |at: &(u32, IpAddr)| {
             let mut bases = self.locals.bases.iter();
@@ -38,6 +39,24 @@ impl Agent {
         wanted.retain(|at| !known(at));
         for (interface, address) in wanted {
             self.bind(interface, address);
+        }
+    }
+
+    /// Closes listeners, and streams of the peer, whose address is gone.
+    fn drop_streams(&mut self, now: Instant) {
+        let addresses = self.interfaces.clone().unwrap_or_default();
+        let gone: Vec<SocketId> = (self.locals.bases.iter())
+            .filter(|base| matches!(base.role, BaseRole::Listener | BaseRole::Stream))
+            .filter(|base| {
+                !addresses
+                    .iter()
+                    .any(|(_, address)| *address == base.address)
+            })
+            .map(|base| base.socket)
+            .collect();
+        for socket in gone {
+            self.actions.push_back(Action::Close { socket });
+            self.on_peer_stream_closed(now, socket);
         }
     }
 
@@ -79,7 +98,8 @@ impl Agent {
             // Those above are the driver's, for streams that it accepts.
             self.next_socket = SocketId((socket.0 + 1) % SocketId::ACCEPTED);
             let of_relay = |relay: &Relay| relay.via == socket;
-            if self.locals.base(socket).is_none() && !self.relays.list.iter().any(of_relay) {
+            let free = self.locals.base(socket).is_none() && !self.is_stream(socket);
+            if free && !self.relays.list.iter().any(of_relay) {
                 return socket;
             }
         }
@@ -155,7 +175,8 @@ impl Agent {
         match base.role {
             BaseRole::Open => {}
             BaseRole::Hidden => return self.plan_relays(),
-            BaseRole::Spare | BaseRole::Relayed => return self.on_spare_bound(now, socket),
+            BaseRole::Listener => return self.on_listening(&base, local),
+            _ => return self.on_spare_bound(now, socket),
         }
         let kind = CandidateKind::Host;
         let candidate = self.locals.make(&base, local, kind, local, None);
@@ -163,6 +184,8 @@ impl Agent {
         self.locals.candidates.push(candidate);
         self.announce(&candidate);
         self.pair_local(now, &candidate);
+        self.listen_beside(&base);
+        self.connect_all();
         self.plan_requests();
         self.plan_relays();
     }
@@ -173,12 +196,17 @@ impl Agent {
             Some(role) if role.gathers() => {
                 self.drop_base(now, socket, WarningReason::SocketLost);
             }
+            Some(BaseRole::Stream | BaseRole::Listener) => self.on_peer_stream_closed(now, socket),
+            _ if self.is_stream(socket) => self.on_peer_stream_closed(now, socket),
             _ => self.on_relay_closed(now, socket, reason),
         }
     }
 
     /// Tells the peer of a candidate.
     pub(crate) fn announce(&mut self, candidate: &LocalCandidate) {
+        if !candidate.told {
+            return;
+        }
         let line = self.line(candidate);
         self.push_event(Event::LocalCandidate { line });
     }
@@ -195,7 +223,7 @@ impl Agent {
             .filter(|candidate| candidate.socket == socket)
             .collect();
         for candidate in gone {
-            if candidate.kind != CandidateKind::PeerReflexive {
+            if candidate.told {
                 let line = self.line(&candidate);
                 self.push_event(Event::CandidateRemoved { line });
             }

@@ -32,6 +32,7 @@
 //! | sockets, host and server-reflexive candidates | `gathering.rs`, `interfaces.rs`, `local.rs` |
 //! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `relaying.rs` |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
+//! | candidates over TCP | `tcp.rs` |
 //! | pairs and their states | `pairing.rs`, `pair.rs`, `checklist.rs` |
 //! | sorting what is received | `receive.rs` |
 //! | checks sent and received | `checks_out.rs`, `checks_in.rs`, `transaction.rs` |
@@ -85,6 +86,7 @@ mod relaying;
 mod remote;
 mod restart;
 mod session;
+mod tcp;
 mod timers;
 mod transaction;
 

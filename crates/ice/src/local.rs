@@ -27,12 +27,18 @@ pub struct LocalCandidate {
     /// What is told as its related address: the base of a reflexive candidate, the mapped address of
     /// a relayed one, nowhere when addresses of this host are hidden.
     pub related: Option<SocketAddr>,
+    /// UDP, or TCP and its direction.
+    pub transport: CandidateTransport,
     pub(crate) foundation: u32,
+    /// The peer is told of it.
+    pub(crate) told: bool,
+    /// It is only told of; pairs are made of what comes of it.
+    pub(crate) advert: bool,
 }
 
 impl LocalCandidate {
     fn is_base(&self) -> bool {
-        matches!(self.kind, CandidateKind::Host | CandidateKind::Relayed)
+        matches!(self.kind, CandidateKind::Host | CandidateKind::Relayed) && !self.advert
     }
 
     pub(crate) fn end(&self) -> PairEnd {
@@ -48,7 +54,7 @@ impl LocalCandidate {
         Candidate {
             foundation: self.foundation.to_string(),
             component: 1,
-            transport: CandidateTransport::Udp,
+            transport: self.transport,
             priority: self.priority,
             host: CandidateHost::Address(self.address.ip()),
             port: self.address.port(),
@@ -68,6 +74,10 @@ pub(crate) enum BaseRole {
     Hidden,
     /// One TURN server only.
     Spare,
+    /// It takes in streams of the peer.
+    Listener,
+    /// It is a stream to one address of the peer.
+    Stream,
     /// It is no socket of the driver's but the relayed address of an allocation.
     Relayed,
 }
@@ -80,7 +90,7 @@ impl BaseRole {
 
     /// Whether the peer may be heard on it.
     pub(crate) fn checks(self) -> bool {
-        matches!(self, BaseRole::Open | BaseRole::Relayed)
+        matches!(self, BaseRole::Open | BaseRole::Relayed | BaseRole::Stream)
     }
 }
 
@@ -158,6 +168,9 @@ impl Locals {
             priority: candidate_priority(kind, base.preference),
             server,
             related: (kind != CandidateKind::Host).then_some(local),
+            transport: CandidateTransport::Udp,
+            told: kind != CandidateKind::PeerReflexive,
+            advert: false,
             foundation: self.foundation((kind, local.ip(), server.map(|server| server.ip()))),
         }
     }

@@ -6,7 +6,7 @@ use esp_wire::{Instant, SocketId};
 
 use crate::agent::Agent;
 use crate::candidate::{Candidate, CandidateHost, CandidateTransport};
-use crate::local::LocalCandidate;
+use crate::local::{BaseRole, LocalCandidate};
 use crate::pacing::Rtt;
 use crate::pair::{Pair, PairId, PairState, priority_for, same_address};
 use crate::priority::is_link_local;
@@ -26,14 +26,20 @@ impl Agent {
             self.hold(candidate);
             return;
         }
-        if candidate.component != 1 || candidate.transport != CandidateTransport::Udp {
+        if candidate.component != 1 {
             self.counters.ignored_candidates += 1;
             return;
         }
         match &candidate.host {
             CandidateHost::Address(ip) => {
                 let address = SocketAddr::new(*ip, candidate.port);
-                self.add_remote(now, &candidate, address);
+                match candidate.transport {
+                    CandidateTransport::Udp => self.add_remote(now, &candidate, address),
+                    CandidateTransport::Tcp(_) => self.connect_to(&candidate, address),
+                }
+            }
+            CandidateHost::Name(_) if candidate.transport != CandidateTransport::Udp => {
+                self.counters.ignored_candidates += 1;
             }
             CandidateHost::Name(name) => {
                 let name = name.clone();
@@ -80,7 +86,10 @@ impl Agent {
         if self.session.remote.is_none() {
             return;
         }
-        let sockets: Vec<_> = self.locals.bases.iter().map(|base| base.socket).collect();
+        let sockets: Vec<_> = (self.locals.bases.iter())
+            .filter(|base| base.role != BaseRole::Stream)
+            .map(|base| base.socket)
+            .collect();
         for socket in sockets {
             self.add_pair(now, socket, remote, false);
         }
@@ -88,7 +97,9 @@ impl Agent {
 
     /// Pairs a new local candidate with all of the peer's.
     pub(crate) fn pair_local(&mut self, now: Instant, local: &LocalCandidate) {
-        if self.session.remote.is_none() {
+        let stream =
+            (self.locals.base(local.socket)).is_some_and(|base| base.role == BaseRole::Stream);
+        if self.session.remote.is_none() || stream {
             return;
         }
         let remotes: Vec<_> = self.session.remotes.iter().copied().collect();
@@ -162,7 +173,7 @@ impl Agent {
 }
 
 /// Whether two addresses can be a pair: one family, one scope (RFC 8445 §6.1.2.2).
-fn go_together(local: SocketAddr, remote: SocketAddr) -> bool {
+pub(crate) fn go_together(local: SocketAddr, remote: SocketAddr) -> bool {
     let (local, remote) = (local.ip(), remote.ip());
     let link_local = is_link_local(local) == is_link_local(remote);
     local.is_ipv4() == remote.is_ipv4()

@@ -13,7 +13,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use esp_stun::turn::{Families, Framer, TurnClient};
+use esp_stun::turn::{Families, Framer, TurnClient, TurnError};
 use esp_wire::{Instant, Room, SocketId, Transport};
 
 /// Room that the framing of any relay takes.
@@ -126,14 +126,21 @@ impl Relay {
         self.sockets.iter().find(same).map(|(socket, _)| *socket)
     }
 
-    /// Notes a failure; it is tried again later unless there is no hope.
-    pub(crate) fn fail(&mut self, now: Instant, hopeless: bool) {
-        self.failures += 1;
+    /// Notes a failure; it is tried again after a pause unless there is no hope, at once when the server
+    /// has forgotten what it granted.
+    pub(crate) fn fail(&mut self, now: Instant, error: &TurnError) {
+        let hopeless = matches!(
+            error,
+            TurnError::Auth(_) | TurnError::Credentials(_) | TurnError::Build(_)
+        );
+        let lost = *error == TurnError::Lost;
+        self.failures += u32::from(!lost);
         self.settled = true;
         self.alternate = None;
         self.redirects = 0;
         let again = !hopeless && self.failures < ATTEMPTS;
-        self.stage = Stage::Failed(again.then(|| now + PAUSE * self.failures));
+        self.stage =
+            Stage::Failed(again.then(|| now + PAUSE * if lost { 0 } else { self.failures }));
     }
 
     fn next(&self) -> Option<Instant> {
@@ -195,6 +202,15 @@ impl Relays {
     pub(crate) fn of_via(&self, via: SocketId) -> Option<usize> {
         let found = |relay: &Relay| relay.via == via && relay.owns_socket();
         self.list.iter().position(found)
+    }
+
+    /// Asks the servers whether they still have what they granted.
+    pub(crate) fn probe(&mut self, now: Instant) {
+        let clients = self
+            .list
+            .iter_mut()
+            .filter_map(|relay| relay.client.as_mut());
+        clients.for_each(|client| client.probe(now));
     }
 
     /// Those that failed are asked for again at once.

@@ -19,6 +19,9 @@ impl Agent {
     /// Addresses a train, through a relay when the socket stands for one; `false` when it cannot be
     /// sent.
     pub(crate) fn address(&mut self, now: Instant, train: &mut Train, to: Destination) -> bool {
+        if self.is_stream(to.socket) {
+            return crate::tcp::frame(train, to);
+        }
         let Some(relay) = self.relays.owner_mut(to.socket) else {
             train.set_destination(to);
             return true;
@@ -29,6 +32,9 @@ impl Agent {
 
     /// The room that the way from a socket to an address takes now.
     pub(crate) fn room_to(&self, socket: SocketId, remote: SocketAddr) -> Room {
+        if self.is_stream(socket) {
+            return crate::tcp::ROOM;
+        }
         let relay = self.relays.owner(socket);
         let client = relay.and_then(|relay| relay.client.as_ref());
         client.map_or_else(Room::default, |client| client.room(remote))
@@ -102,9 +108,12 @@ impl Agent {
         })
     }
 
-    /// Takes bytes of the stream to a TURN server; application data waits for
+    /// Takes bytes of a stream to the peer or to a TURN server; application data waits for
     /// [`Agent::poll_received`].
     pub(crate) fn on_stream_bytes(&mut self, now: Instant, stream: SocketId, data: &[u8]) {
+        if self.on_peer_bytes(now, stream, data) {
+            return self.run(now);
+        }
         let Some(at) = self.relays.of_via(stream) else {
             return;
         };
@@ -163,7 +172,7 @@ impl Agent {
         }
     }
 
-    fn spill(&mut self, datagram: &[u8]) {
+    pub(crate) fn spill(&mut self, datagram: &[u8]) {
         let relays = &mut self.relays;
         if relays.spilled.len() + datagram.len() > MAX_SPILLED {
             self.counters.unpolled += 1;

@@ -12,7 +12,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::event::{Event, GatheringState, State};
 use crate::gathering::Gathering;
-use crate::local::{Base, Locals};
+use crate::local::{Base, BaseRole, Locals};
 use crate::outbox::Outbox;
 use crate::relay::Relays;
 use crate::session::{Previous, RemoteAuth, Session};
@@ -91,6 +91,12 @@ impl Agent {
         let sockets = owned.map(|relay| relay.via);
         self.actions
             .extend(sockets.map(|socket| Action::Close { socket }));
+        let others = self.locals.bases.iter();
+        let listeners = others.filter(|base| base.role == BaseRole::Listener);
+        let sockets = (self.streams.drain(..).map(|stream| stream.socket()))
+            .chain(listeners.map(|base| base.socket));
+        self.actions
+            .extend(sockets.map(|socket| Action::Close { socket }));
         self.relays = Relays::default();
         self.locals = Locals::default();
         self.gathering = Gathering::default();
@@ -143,6 +149,7 @@ impl Agent {
         }
         self.gathering.ask_again();
         self.relays.ask_again(None);
+        self.relays.probe(now);
         self.set_gathering(now, GatheringState::Gathering);
         for candidate in self.locals.candidates.clone() {
             self.announce(&candidate);

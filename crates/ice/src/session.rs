@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) remote: Option<RemoteAuth>,
     pub(crate) remotes: Remotes,
     pub(crate) remote_ended: bool,
+    /// The peer's passive candidates over TCP, a bounded number.
+    pub(crate) passive: Vec<(Candidate, SocketAddr)>,
     /// Candidates that came before the credentials they belong to.
     pub(crate) held: Vec<Candidate>,
     pub(crate) mdns: Mdns,
@@ -90,6 +92,7 @@ impl Session {
             remote: None,
             remotes: Remotes::default(),
             remote_ended: false,
+            passive: Vec::new(),
             held: Vec::new(),
             mdns: Mdns::default(),
             early: Vec::new(),

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use esp_ice::{Agent, Config, Event, State};
-use esp_wire::{Action, Ecn, Input, Instant, Interface, Origin, Role, SocketId, Train};
+use esp_netsim::{Endpoint, TurnServer};
+use esp_wire::{
+    Action, Ecn, IcePolicy, IceServer, Input, Instant, Interface, Origin, Role, SocketId, Train,
+};
 use proptest::prelude::*;
 
 /// What may happen to one side.
@@ -27,6 +30,10 @@ enum Mishap {
     Mislead(bool, u8),
     Unreachable(bool),
     Application(bool),
+    /// This side is told of no server, of the one with its credentials, or with others.
+    Servers(bool, u8),
+    /// The TURN server forgets everything.
+    Reboot,
     Advance(u16),
 }
 
@@ -44,6 +51,8 @@ fn mishaps() -> impl Strategy<Value = Mishap> {
         1 => (side(), any::<u8>()).prop_map(|(at, from)| Mishap::Mislead(at, from)),
         1 => side().prop_map(Mishap::Unreachable),
         1 => side().prop_map(Mishap::Application),
+        1 => (side(), 0..3u8).prop_map(|(at, kind)| Mishap::Servers(at, kind)),
+        1 => Just(Mishap::Reboot),
         4 => any::<u16>().prop_map(Mishap::Advance),
     ]
 }
@@ -63,17 +72,37 @@ struct Side {
     ports: u16,
 }
 
+/// Where the TURN server is.
+const SERVER: [u8; 4] = [10, 9, 0, 1];
+
+fn turn_server() -> TurnServer {
+    let mut server = TurnServer::new(3478, "user", "secret");
+    let address = SERVER.into();
+    let name = "e0".into();
+    let list = [Interface {
+        name,
+        index: 1,
+        address,
+    }];
+    server.handle_input(Instant::ZERO, Input::Interfaces(&list));
+    server
+}
+
 struct Chaos {
     sides: [Side; 2],
+    server: TurnServer,
+    server_sockets: Vec<(SocketId, SocketAddr)>,
+    server_ports: u16,
     now: Instant,
     train: Train,
 }
 
 impl Chaos {
-    fn new() -> Self {
+    fn new(policy: IcePolicy) -> Self {
         let side = |number: u64| {
             let config = Config::default()
                 .with_role([Role::Controlling, Role::Controlled][number as usize])
+                .with_policy(policy)
                 .with_max_pairs(12)
                 .with_max_remote_candidates(9);
             let mut agent = Agent::new(config, Origin::seeded(number)).unwrap();
@@ -88,12 +117,30 @@ impl Chaos {
         };
         let mut chaos = Chaos {
             sides: [side(0), side(1)],
+            server: turn_server(),
+            server_sockets: Vec::new(),
+            server_ports: 20_000,
             now: Instant::ZERO,
             train: Train::with_capacity(2_000),
         };
-        chaos.interfaces(0, 1);
-        chaos.interfaces(1, 1);
+        chaos.drain();
+        for side in [0, 1] {
+            chaos.servers(side, 1);
+            chaos.interfaces(side, 1);
+        }
         chaos
+    }
+
+    fn servers(&mut self, side: usize, kind: u8) {
+        let [a, b, c, d] = SERVER;
+        let url = format!("turn:{a}.{b}.{c}.{d}");
+        let servers = match kind {
+            0 => vec![],
+            1 => vec![IceServer::turn(url, "user", "secret")],
+            _ => vec![IceServer::turn(url, "user", "wrong")],
+        };
+        self.sides[side].agent.set_servers(self.now, &servers);
+        self.drain();
     }
 
     fn interfaces(&mut self, side: usize, bits: u8) {
@@ -168,6 +215,12 @@ impl Chaos {
                     self.input(side, Input::Unreachable { socket, remote });
                 }
             }
+            Mishap::Servers(side, kind) => self.servers(usize::from(side), kind),
+            Mishap::Reboot => {
+                self.server = turn_server();
+                self.server_sockets.clear();
+                self.drain();
+            }
             Mishap::Advance(ms) => self.advance(u64::from(ms) / 4, false),
             other => self.traffic(other),
         }
@@ -214,6 +267,7 @@ impl Chaos {
                 self.train.push(&[0x80; 9]);
                 assert!(self.sides[side].agent.send(&mut self.train));
                 self.post(side);
+                self.drain();
             }
             other => unreachable!("{other:?}"),
         }
@@ -231,9 +285,70 @@ impl Chaos {
             to: to.remote,
             bytes: self.train.segment(0).to_vec(),
         };
-        let inbox = &mut self.sides[1 - side].inbox;
-        if inbox.len() < 64 {
-            inbox.push_back(packet);
+        self.carry(packet);
+    }
+
+    /// Puts a packet into the inbox that it is for; the server gets its own at once.
+    fn carry(&mut self, mut packet: Packet) {
+        let sockets = &self.server_sockets;
+        if let Some((socket, _)) = sockets.iter().find(|(_, local)| *local == packet.to) {
+            let input = Input::Datagrams {
+                socket: *socket,
+                remote: packet.from,
+                ecn: Ecn::NotEct,
+                size: packet.bytes.len(),
+                data: &mut packet.bytes,
+            };
+            return self.server.handle_input(self.now, input);
+        }
+        let owns = |side: &&mut Side| side.sockets.iter().any(|(_, local)| *local == packet.to);
+        if let Some(side) = self.sides.iter_mut().find(owns)
+            && side.inbox.len() < 64
+        {
+            side.inbox.push_back(packet);
+        }
+    }
+
+    /// Lets the server act and send until it has no more.
+    fn drain_server(&mut self) {
+        self.server.handle_timeout(self.now);
+        loop {
+            while let Some(action) = self.server.poll_action() {
+                match action {
+                    Action::Bind { socket, local } if local.is_ipv4() => {
+                        self.server_ports += 1;
+                        let port = if local.port() == 0 {
+                            self.server_ports
+                        } else {
+                            local.port()
+                        };
+                        let local = SocketAddr::new(SERVER.into(), port);
+                        self.server_sockets.push((socket, local));
+                        self.server
+                            .handle_input(self.now, Input::Bound { socket, local });
+                    }
+                    Action::Close { socket } => {
+                        self.server_sockets.retain(|(open, _)| *open != socket);
+                    }
+                    _ => {}
+                }
+            }
+            if !self.server.poll_transmit(self.now, &mut self.train) {
+                return;
+            }
+            let to = self.train.destination().unwrap();
+            let found = self
+                .server_sockets
+                .iter()
+                .find(|(open, _)| *open == to.socket);
+            if let Some((_, from)) = found.copied() {
+                let bytes = self.train.segment(0).to_vec();
+                self.carry(Packet {
+                    from,
+                    to: to.remote,
+                    bytes,
+                });
+            }
         }
     }
 
@@ -303,6 +418,7 @@ impl Chaos {
                     self.sides[side].lines.push_back(line);
                 }
             }
+            self.drain_server();
             let agent = &self.sides[side].agent;
             assert!(agent.pairs().len() <= 12);
             assert!(agent.remote_candidates().count() <= 9);
@@ -334,13 +450,19 @@ impl Chaos {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
-    fn after_all_mishaps_a_restart_connects(mishaps in proptest::collection::vec(mishaps(), 0..120)) {
-        let mut chaos = Chaos::new();
+    fn after_all_mishaps_a_restart_connects(
+        mishaps in proptest::collection::vec(mishaps(), 0..120),
+        relay in any::<bool>(),
+    ) {
+        let policy = if relay { IcePolicy::Relay } else { IcePolicy::All };
+        let mut chaos = Chaos::new(policy);
         for mishap in mishaps {
             chaos.happen(mishap);
         }
         chaos.interfaces(0, 3);
         chaos.interfaces(1, 5);
+        chaos.servers(0, 1);
+        chaos.servers(1, 1);
         chaos.sides[0].agent.restart(chaos.now);
         chaos.drain();
         chaos.describe(0);

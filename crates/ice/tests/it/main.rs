@@ -12,3 +12,4 @@ mod relays;
 mod scripted;
 mod speed;
 mod support;
+mod tcp;

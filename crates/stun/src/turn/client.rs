@@ -132,7 +132,7 @@ pub struct TurnStats {
 ///
 /// - Commands: [`start`](Self::start), [`permit`](Self::permit),
 ///   [`bind_channel`](Self::bind_channel), [`forget`](Self::forget),
-///   [`set_credentials`](Self::set_credentials), [`close`](Self::close).
+///   [`set_credentials`](Self::set_credentials), [`probe`](Self::probe), [`close`](Self::close).
 /// - Feed: [`handle_message`](Self::handle_message) with what comes from [`server`](Self::server)
 ///   (over a stream, what [`Framer`](crate::turn::Framer) cuts),
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_closed`](Self::handle_closed).
@@ -209,6 +209,14 @@ impl TurnClient {
     /// Renews nothing any more that belongs to this address; the server forgets it in time.
     pub fn forget(&mut self, peer: IpAddr) {
         self.peers.forget(peer);
+    }
+
+    /// Asks the server whether it still has the allocation, when there is reason to doubt it;
+    /// [`TurnEvent::Failed`] follows if it has not.
+    pub fn probe(&mut self, now: Instant) {
+        if self.is_allocated() && !self.is_refreshing() {
+            self.request(now, Purpose::Refresh);
+        }
     }
 
     /// Deletes the allocation; [`TurnEvent::Closed`] follows, at the latest when the server does
