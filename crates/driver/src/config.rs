@@ -11,8 +11,8 @@ pub struct DriverConfig {
     pub shards: usize,
     /// The most threads that call applications; they start when all others are in a call.
     pub delivery_threads: usize,
-    /// Bytes of events that may wait for one application; over it, media is dropped and data
-    /// channels close their window.
+    /// Bytes of frames that may wait for one application, and as many of messages and other events; over
+    /// it, frames are dropped, and data channels close their window.
     pub mailbox_bytes: usize,
     /// Bytes of frames that may wait for the shard, for each connection (`send_pool_size`).
     pub media_outbox_bytes: usize,

@@ -34,6 +34,9 @@ enum Letter {
 #[derive(Default)]
 struct Inner {
     letters: VecDeque<Letter>,
+    /// What the frames among them are counted for, and what the others are: a large message costs
+    /// no picture.
+    media_bytes: usize,
     bytes: usize,
     /// In line at the pool, or being delivered.
     scheduled: bool,
@@ -95,7 +98,7 @@ impl Mailbox {
         if inner.closed {
             return false;
         }
-        let full = inner.bytes >= self.limit;
+        let full = inner.media_bytes >= self.limit;
         let letter = match event {
             Event::Audio(_) | Event::Video(_) if full => {
                 self.media_dropped.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +118,8 @@ impl Mailbox {
             Event::Notice(notice) => Letter::Notice(notice.into_owned()),
             _ => return false,
         };
-        inner.bytes += letter.weight();
+        let weight = letter.weight();
+        *inner.account(letter.is_media()) += weight;
         inner.letters.push_back(letter);
         !mem::replace(&mut inner.scheduled, true)
     }
@@ -151,19 +155,20 @@ impl Mailbox {
                     }
                 }
             };
-            let weight = letter.weight();
+            let (media, weight) = (letter.is_media(), letter.weight());
             let buffer = match handler.as_mut() {
                 Some(handler) => letter.deliver(handler.as_mut()),
                 None => letter.into_buffer(),
             };
-            self.give_back(weight, buffer);
+            self.give_back(media, weight, buffer);
         }
         true
     }
 
-    fn give_back(&self, weight: usize, buffer: Option<Vec<u8>>) {
+    fn give_back(&self, media: bool, weight: usize, buffer: Option<Vec<u8>>) {
         let mut inner = locked(&self.inner);
-        inner.bytes = inner.bytes.saturating_sub(weight);
+        let account = inner.account(media);
+        *account = account.saturating_sub(weight);
         let room = inner.bytes <= self.limit / 2;
         if let Some(mut buffer) = buffer
             && buffer.capacity() <= SPARE_BYTES
@@ -187,6 +192,7 @@ impl Mailbox {
             inner.closed = true;
             inner.letters.clear();
             inner.bytes = 0;
+            inner.media_bytes = 0;
         }
         let own_call = *locked(&self.delivering) == Some(thread::current().id());
         let handler = match wait && !own_call {
@@ -199,6 +205,13 @@ impl Mailbox {
 }
 
 impl Inner {
+    fn account(&mut self, media: bool) -> &mut usize {
+        match media {
+            true => &mut self.media_bytes,
+            false => &mut self.bytes,
+        }
+    }
+
     fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(bytes);
@@ -229,6 +242,10 @@ impl Letter {
         };
         event.deliver(handler);
         self.into_buffer()
+    }
+
+    fn is_media(&self) -> bool {
+        matches!(self, Letter::Media(..))
     }
 
     /// The memory it is counted for.
@@ -264,6 +281,30 @@ mod tests {
         fn on_data(&mut self, _: DataFrame<'_>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn a_large_message_that_waits_costs_no_picture() {
+        let handler = Box::new(Counter(Arc::default()));
+        let mailbox = Mailbox::new(handler, 10_000, Box::new(|| {}));
+        mailbox.put(Event::Data(DataFrame {
+            kind: DataKind::Binary,
+            stream_id: 0,
+            data: &[1; 10_000],
+        }));
+        assert!(!mailbox.accepts_data());
+        let picture = || {
+            let data = &[2; 6_000];
+            mailbox.put(Event::Video(Frame {
+                pts: Duration::ZERO,
+                data,
+            }));
+            mailbox.media_dropped()
+        };
+        assert_eq!([picture(), picture(), picture()], [0, 0, 1]);
+        assert!(!mailbox.deliver(100));
+        assert_eq!(picture(), 1);
+        assert!(mailbox.accepts_data());
     }
 
     #[test]

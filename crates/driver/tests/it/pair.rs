@@ -83,7 +83,9 @@ impl End {
     /// Waits for something that fits; what does not is thrown away.
     pub(crate) fn wait<T>(&self, mut fits: impl FnMut(Told) -> Option<T>) -> T {
         loop {
-            let told = self.told.recv_timeout(PATIENCE).expect("it was never told");
+            let Ok(told) = self.told.recv_timeout(PATIENCE) else {
+                panic!("it was never told: {:#?}", self.connection.query());
+            };
             if let Some(found) = fits(told) {
                 return found;
             }
