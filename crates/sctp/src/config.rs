@@ -72,9 +72,12 @@ pub struct Config {
     pub interleaving: bool,
     /// Lets the DTLS below stand in for the checksum when the peer agrees (RFC 9653); on.
     pub zero_checksum: bool,
+    /// Looks for larger packets where [`Association::set_largest_packet`](crate::Association) lets it
+    /// (RFC 8899); on.
+    pub path_mtu_discovery: bool,
     /// Which channel sends next; weighted fair.
     pub scheduling: Scheduling,
-    /// Which congestion control runs; CUBIC.
+    /// Which congestion control runs; CUBIC that tolerates losses by chance.
     pub congestion: congestion::Algorithm,
     /// Spreads packets over the round trip instead of sending them in bursts; on.
     pub pacing: bool,
@@ -100,8 +103,9 @@ impl Default for Config {
             cookie_lifetime: Duration::from_secs(60),
             interleaving: true,
             zero_checksum: true,
+            path_mtu_discovery: true,
             scheduling: Scheduling::WeightedFair,
-            congestion: congestion::Algorithm::Cubic,
+            congestion: congestion::Algorithm::default(),
             pacing: true,
         }
     }
@@ -155,6 +159,12 @@ impl Config {
     /// With or without the offer to skip checksums.
     pub fn with_zero_checksum(mut self, on: bool) -> Self {
         self.zero_checksum = on;
+        self
+    }
+
+    /// With or without the search for larger packets.
+    pub fn with_path_mtu_discovery(mut self, on: bool) -> Self {
+        self.path_mtu_discovery = on;
         self
     }
 

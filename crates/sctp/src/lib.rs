@@ -15,6 +15,7 @@ mod event;
 mod incoming;
 mod outgoing;
 mod packet;
+mod pmtu;
 mod pool;
 mod ranges;
 mod rto;

@@ -49,6 +49,12 @@ pub struct Stats {
     pub send_buffered: usize,
     /// Bytes in receive memory.
     pub receive_buffered: usize,
+    /// The size of full packets in bytes, as far as the path was found to take it (RFC 8899).
+    pub packet_size: usize,
+    /// Probes of the path's MTU sent.
+    pub path_probes: u64,
+    /// Times that larger packets began to vanish.
+    pub black_holes: u64,
     /// I-DATA is in use.
     pub interleaving: bool,
     /// Packets leave without a checksum.

@@ -23,6 +23,8 @@ pub enum Why {
     Shutdown,
     /// The shutdown takes too long (T5, RFC 9260 §9.2).
     ShutdownGuard,
+    /// A probe of the path's MTU was not answered, or the next is due (RFC 8899 §5.1.1).
+    PathMtu,
     /// The next paced burst may leave.
     Pacing,
     /// Free buffers are given back.
@@ -30,7 +32,7 @@ pub enum Why {
 }
 
 impl Why {
-    const ALL: [Why; 11] = [
+    const ALL: [Why; 12] = [
         Why::Handshake,
         Why::Retransmit,
         Why::Probe,
@@ -40,6 +42,7 @@ impl Why {
         Why::Reconfig,
         Why::Shutdown,
         Why::ShutdownGuard,
+        Why::PathMtu,
         Why::Pacing,
         Why::Idle,
     ];

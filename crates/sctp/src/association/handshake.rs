@@ -329,6 +329,8 @@ impl Association {
         self.reconfig
             .start(local_tsn, peer.tsn, agreed.reconfig, peer.inbound);
         self.liveness.begin();
+        self.pmtu.begin();
+        self.follow_size();
         self.schedule_heartbeat(now);
         self.delivering.notify(Notice::Connected);
         self.activate_channels(now);

@@ -185,6 +185,7 @@ impl Association {
                 if effect.progress || effect.advanced {
                     self.liveness.note_success();
                     self.liveness.note_activity(now);
+                    self.pmtu.on_progress();
                     self.restart_retransmit(now);
                 } else if self.out.is_probing_window() {
                     // RFC 9260 §6.1: a peer that answers probes is not unreachable.
@@ -334,7 +335,14 @@ impl Association {
         let (Some(sent), Some(nonce)) = (info.first_chunk::<8>(), info.last_chunk::<8>()) else {
             return;
         };
-        if self.liveness.answer(u64::from_be_bytes(*nonce)) {
+        let nonce = u64::from_be_bytes(*nonce);
+        if self.pmtu.answer(nonce) {
+            self.liveness.note_success();
+            self.timers.stop(Why::PathMtu);
+            self.follow_size();
+            return;
+        }
+        if self.liveness.answer(nonce) {
             let sent = Instant::from_nanos(u64::from_be_bytes(*sent));
             self.out.rto.sample(now.since(sent));
             self.schedule_heartbeat(now);

@@ -27,6 +27,7 @@ use crate::{
     incoming::Incoming,
     outgoing::Outgoing,
     packet::Address,
+    pmtu::Pmtu,
     timers::Timers,
 };
 use delivery::Delivering;
@@ -49,7 +50,12 @@ pub struct Association {
     rng: Rng,
     jar: Jar,
     room: Room,
+    /// The size of packets in use.
     packet_size: usize,
+    /// What the path takes by `set_path`, and what it may be asked for.
+    base_size: usize,
+    largest_size: usize,
+    pmtu: Pmtu,
     /// The DTLS role, once it is known.
     client: Option<bool>,
     /// The largest message that the peer takes.
@@ -111,6 +117,8 @@ impl Phase {
 
 /// The least packet size that the layout of chunks counts on.
 const LEAST_PACKET: usize = 512;
+/// The most: lengths of fragments have 16 bits.
+const MOST_PACKET: usize = 65_000;
 /// 1,200 bytes for a datagram, less what DTLS 1.2 with an explicit nonce takes.
 const DEFAULT_PACKET: usize = 1_160;
 
@@ -124,6 +132,9 @@ impl Association {
             jar,
             room: Room::default(),
             packet_size: DEFAULT_PACKET,
+            base_size: DEFAULT_PACKET,
+            largest_size: 0,
+            pmtu: Pmtu::default(),
             client: None,
             // RFC 8841 §6.1: without the attribute 64 KiB.
             remote_max: 65_536,
@@ -151,7 +162,38 @@ impl Association {
     /// 512): what remains of the path's MTU beside them.
     pub fn set_path(&mut self, room: Room, max_payload: usize) {
         self.room = room;
-        let size = max_payload.max(LEAST_PACKET) & !3;
+        self.base_size = max_payload.max(LEAST_PACKET) & !3;
+        self.bound_size();
+    }
+
+    /// Lets the association look for a path that takes packets of up to `max_payload` bytes, more
+    /// than [`Association::set_path`] allowed (RFC 8899); without it, and with
+    /// [`Config::path_mtu_discovery`] off, nothing is probed. Probes travel in trains of their own,
+    /// and packets that were larger than the path came to be are retransmitted as they are, so the
+    /// layers below must not forbid fragmentation for good.
+    pub fn set_largest_packet(&mut self, max_payload: usize) {
+        self.largest_size = max_payload & !3;
+        self.bound_size();
+    }
+
+    /// The size of packets in use, in bytes.
+    pub fn packet_size(&self) -> usize {
+        self.packet_size
+    }
+
+    fn bound_size(&mut self) {
+        let ceiling = match self.config.path_mtu_discovery {
+            true => self.largest_size.min(MOST_PACKET),
+            false => 0,
+        };
+        self.pmtu
+            .set_bounds(self.base_size, ceiling.max(self.base_size));
+        self.follow_size();
+    }
+
+    /// Uses the size that the search has found.
+    fn follow_size(&mut self) {
+        let size = self.pmtu.size();
         if size != self.packet_size {
             self.packet_size = size;
             self.out.set_packet_size(size);
@@ -198,6 +240,9 @@ impl Association {
         stats.chunks_refused = self.inc.refused();
         stats.duplicates_received = self.inc.duplicates();
         stats.zero_checksum = self.zero_checksum;
+        stats.packet_size = self.packet_size;
+        stats.path_probes = self.pmtu.probes;
+        stats.black_holes = self.pmtu.black_holes;
         stats
     }
 

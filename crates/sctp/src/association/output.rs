@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use esp_wire::{Instant, Train};
 
-use super::{Association, Phase};
+use super::{Association, Phase, timeout::heartbeat};
 use crate::{
     Why,
     chunk::{self, kind},
@@ -107,7 +107,47 @@ impl Association {
         true
     }
 
+    /// A probe of the path's MTU, alone in its train since it is larger than the other packets.
+    fn transmit_probe(&mut self, now: Instant, train: &mut Train) -> bool {
+        let rto = self.out.rto.timeout();
+        let (probe, at) = self.pmtu.probe(now, rto, &mut self.rng);
+        self.timers.set(Why::PathMtu, at);
+        let Some((size, nonce)) = probe else {
+            return false;
+        };
+        train.begin(self.room, size);
+        if train.payload_size() < size {
+            // The train does not hold it: the same as a path that does not.
+            return false;
+        }
+        let heartbeat = heartbeat(now, nonce);
+        let address = self.address(self.peer.tag);
+        let seal = self.seal();
+        train.push_with(|slot| {
+            let mut packet = Builder::new(slot, address);
+            packet.encoded(&heartbeat);
+            let room = packet.room();
+            if let Some(padding) = packet.chunk(kind::PAD, 0, room) {
+                padding.fill(0);
+            }
+            packet.finish(seal)
+        });
+        self.stats.packets_sent += 1;
+        true
+    }
+
+    fn seal(&self) -> Seal {
+        match self.zero_checksum {
+            true => Seal::Zero,
+            false => Seal::Crc32c,
+        }
+    }
+
     fn transmit(&mut self, now: Instant, train: &mut Train) -> bool {
+        if self.pmtu.is_due() && self.phase == Phase::Established && self.transmit_probe(now, train)
+        {
+            return true;
+        }
         let size = self.packet_size.max(self.out.needed_size());
         let sends_data = self.phase.sends_data();
         let urgent = self.control.is_due() || self.inc.tracker.is_due() || self.out.skip_is_due();
@@ -200,11 +240,7 @@ impl Association {
             return (0, stop);
         }
         self.stats.packets_sent += 1;
-        let seal = match self.zero_checksum {
-            true => Seal::Zero,
-            false => Seal::Crc32c,
-        };
-        (packet.finish(seal), stop)
+        (packet.finish(self.seal()), stop)
     }
 
     fn fill_control(&mut self, now: Instant, packet: &mut Builder<'_>) {

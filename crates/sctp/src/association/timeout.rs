@@ -67,6 +67,7 @@ impl Association {
                 Why::Reconfig => self.repeat_reconfig(now),
                 Why::Shutdown => self.repeat_shutdown(now),
                 Why::ShutdownGuard => self.abort(now, "the shutdown takes too long"),
+                Why::PathMtu => self.pmtu.on_timer(),
                 Why::Pacing => {}
                 Why::Idle => self.on_idle(now),
             }
@@ -78,6 +79,9 @@ impl Association {
     fn on_retransmit_timer(&mut self, now: Instant) {
         self.timers.stop(Why::Probe);
         self.out.on_timeout(&mut self.channels, now);
+        if self.pmtu.on_timeout() {
+            self.follow_size();
+        }
         if self.note_failure() {
             self.after_progress(now);
         }
@@ -125,13 +129,18 @@ impl Association {
         }
         let nonce = self.rng.u64();
         self.liveness.nonce = Some(nonce);
-        let mut info = [0; 16];
-        info[..8].copy_from_slice(&now.as_nanos().to_be_bytes());
-        info[8..].copy_from_slice(&nonce.to_be_bytes());
-        let mut value = Vec::with_capacity(20);
-        chunk::put_parameter(&mut value, 1, &info);
-        self.control.push(chunk::encode(kind::HEARTBEAT, 0, &value));
+        self.control.push(heartbeat(now, nonce));
         self.timers
             .set(Why::Heartbeat, now + self.out.rto.timeout());
     }
+}
+
+/// A HEARTBEAT whose info holds when it was sent and a number that only we know.
+pub(super) fn heartbeat(now: Instant, nonce: u64) -> Vec<u8> {
+    let mut info = [0; 16];
+    info[..8].copy_from_slice(&now.as_nanos().to_be_bytes());
+    info[8..].copy_from_slice(&nonce.to_be_bytes());
+    let mut value = Vec::with_capacity(20);
+    chunk::put_parameter(&mut value, 1, &info);
+    chunk::encode(kind::HEARTBEAT, 0, &value)
 }

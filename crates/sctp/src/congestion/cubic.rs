@@ -9,7 +9,9 @@ use super::{Acknowledged, Congestion, initial_window};
 /// RFC 9438 §5: C, in packets per second cubed.
 const C: f64 = 0.4;
 /// RFC 9438 §5: the factor of reduction.
-const BETA: f64 = 0.7;
+pub(super) const BETA: f64 = 0.7;
+/// RFC 8511 §3.1: the factor for a mark.
+const MARKED: f64 = 0.85;
 /// RFC 9406 §4.3: bounds of the rise in delay that ends slow start.
 const MIN_RISE: Duration = Duration::from_millis(4);
 const MAX_RISE: Duration = Duration::from_millis(16);
@@ -157,7 +159,35 @@ impl Cubic {
         curve.window = (window + (target - window) * share).max(epoch.reno);
     }
 
-    fn reduce(&mut self) {
+    /// Remembers the curve, in case that the next reduction is unfounded.
+    pub(super) fn keep(&mut self) {
+        self.before = Some(self.now);
+    }
+
+    /// Adds to the window.
+    pub(super) fn widen(&mut self, bytes: f64) {
+        self.now.window += bytes;
+    }
+
+    /// Takes the last reductions back.
+    pub(super) fn restore(&mut self) {
+        if let Some(before) = self.before.take()
+            && before.window > self.now.window
+        {
+            self.now = before;
+            self.now.epoch = None;
+        }
+    }
+
+    /// The timeout, after which `factor` of the window is where slow start ends.
+    pub(super) fn on_timeout_with(&mut self, factor: f64) {
+        self.before.get_or_insert(self.now);
+        self.reduce(factor);
+        self.now.window = self.packet;
+    }
+
+    /// Leaves `factor` of the window.
+    pub(super) fn reduce(&mut self, factor: f64) {
         self.caution = None;
         let curve = &mut self.now;
         // RFC 9438 §4.7: fast convergence gives room to newcomers.
@@ -165,7 +195,7 @@ impl Cubic {
             true => curve.window * (1.0 + BETA) / 2.0,
             false => curve.window,
         };
-        curve.threshold = (curve.window * BETA).max(4.0 * self.packet);
+        curve.threshold = (curve.window * factor).max(4.0 * self.packet);
         curve.window = curve.threshold;
         curve.epoch = None;
     }
@@ -204,23 +234,23 @@ impl Congestion for Cubic {
     }
 
     fn on_congestion(&mut self, _now: Instant) {
-        self.before = Some(self.now);
-        self.reduce();
+        self.keep();
+        self.reduce(BETA);
+    }
+
+    fn on_marked(&mut self, _now: Instant) {
+        // Nothing was lost that could turn out to be late, so there is nothing to undo.
+        self.before = None;
+        // RFC 8511 §3: a mark comes from a short queue and asks for less than a loss.
+        self.reduce(MARKED);
     }
 
     fn on_timeout(&mut self, _now: Instant) {
-        self.before.get_or_insert(self.now);
-        self.reduce();
-        self.now.window = self.packet;
+        self.on_timeout_with(BETA);
     }
 
     fn on_spurious(&mut self, _now: Instant) {
-        if let Some(before) = self.before.take()
-            && before.window > self.now.window
-        {
-            self.now = before;
-            self.now.epoch = None;
-        }
+        self.restore();
     }
 
     fn set_packet_size(&mut self, bytes: usize) {

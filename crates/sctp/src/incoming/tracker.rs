@@ -5,7 +5,7 @@ use esp_wire::Instant;
 use crate::{chunk::sack, packet::Builder, ranges::Ranges};
 
 /// Gaps that are kept apart; TSNs that would need more are dropped.
-const MAX_RANGES: usize = 1_024;
+const MAX_RANGES: usize = 4_096;
 /// How far a TSN may lie ahead; gap ack blocks have 16 bits.
 const MAX_AHEAD: u64 = 65_535;
 /// Duplicates that one SACK reports.

@@ -208,9 +208,11 @@ impl Outgoing {
         if !lost.is_empty() {
             self.recovery
                 .on_losses(lost.len(), found.congestion, self.next_packet);
+            self.congestion.on_lost(lost.len());
             if found.congestion {
-                self.counts.congestion += 1;
+                let window = self.congestion.window();
                 self.congestion.on_congestion(now);
+                self.counts.congestion += u64::from(self.congestion.window() < window);
                 self.grace = true;
                 self.update_pace();
             }
@@ -251,6 +253,7 @@ impl Outgoing {
             let began = !self.recovery.is_recovering();
             self.recovery.on_losses(lost.len(), began, self.next_packet);
             self.counts.congestion += u64::from(began);
+            self.congestion.on_lost(lost.len());
             self.congestion.on_timeout(now);
             self.update_pace();
         }

@@ -6,5 +6,6 @@ mod handshake;
 mod link;
 mod other;
 mod partial;
+mod path;
 mod random;
 mod transfer;
