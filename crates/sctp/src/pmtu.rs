@@ -80,7 +80,7 @@ impl Pmtu {
         if self.fails > self.ceiling {
             return (self.ceiling > self.passes).then_some(self.ceiling);
         }
-        let middle = (self.passes + self.fails) / 2 & !3;
+        let middle = ((self.passes + self.fails) / 2) & !3;
         (self.fails - self.passes >= WORTHWHILE && middle > self.passes).then_some(middle)
     }
 

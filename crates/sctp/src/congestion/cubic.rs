@@ -10,8 +10,6 @@ use super::{Acknowledged, Congestion, initial_window};
 const C: f64 = 0.4;
 /// RFC 9438 §5: the factor of reduction.
 pub(super) const BETA: f64 = 0.7;
-/// RFC 8511 §3.1: the factor for a mark.
-const MARKED: f64 = 0.85;
 /// RFC 9406 §4.3: bounds of the rise in delay that ends slow start.
 const MIN_RISE: Duration = Duration::from_millis(4);
 const MAX_RISE: Duration = Duration::from_millis(16);
@@ -236,13 +234,6 @@ impl Congestion for Cubic {
     fn on_congestion(&mut self, _now: Instant) {
         self.keep();
         self.reduce(BETA);
-    }
-
-    fn on_marked(&mut self, _now: Instant) {
-        // Nothing was lost that could turn out to be late, so there is nothing to undo.
-        self.before = None;
-        // RFC 8511 §3: a mark comes from a short queue and asks for less than a loss.
-        self.reduce(MARKED);
     }
 
     fn on_timeout(&mut self, _now: Instant) {

@@ -55,11 +55,6 @@ pub trait Congestion: fmt::Debug + Send {
     /// So many chunks were noticed to be lost; comes before [`Congestion::on_congestion`].
     fn on_lost(&mut self, _chunks: usize) {}
 
-    /// The peer has seen the first mark of a round trip (RFC 9260 Appendix A).
-    fn on_marked(&mut self, now: Instant) {
-        self.on_congestion(now);
-    }
-
     /// The retransmission timer expired.
     fn on_timeout(&mut self, now: Instant);
 

@@ -248,11 +248,6 @@ impl Congestion for Tolerant {
         }
     }
 
-    fn on_marked(&mut self, now: Instant) {
-        self.resting = SETTLING;
-        self.cubic.on_marked(now);
-    }
-
     fn on_timeout(&mut self, _now: Instant) {
         let factor = self.factor();
         self.resting = 0;

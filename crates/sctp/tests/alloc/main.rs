@@ -1,0 +1,148 @@
+//! Packets in a steady flow allocate nothing.
+#![allow(unsafe_code, reason = "a global allocator that counts")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    time::Duration,
+};
+
+use esp_sctp::{Association, ChannelConfig, ChannelHandle, Config, Error, Event};
+use esp_wire::{DataKind, Instant, Origin, Room, Train};
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Pair {
+    sides: [Association; 2],
+    train: Train,
+    now: Instant,
+    packets: u64,
+    received: u64,
+    /// Every so many packets one is lost; zero for none.
+    loss: u64,
+}
+
+impl Pair {
+    fn new(loss: u64) -> Pair {
+        let mut now = Instant::from_millis(1);
+        let side = |index: u64| {
+            let config = Config::default().with_heartbeat_interval(None);
+            let mut side = Association::new(config, Origin::seeded(index)).expect("a good setting");
+            side.set_path(Room { head: 21, tail: 16 }, 1_160);
+            side.set_dtls_role(index == 0);
+            side.connect(now).expect("a fresh association");
+            side
+        };
+        let sides = [side(0), side(1)];
+        now += Duration::from_millis(1);
+        Pair {
+            sides,
+            train: Train::with_capacity(65_536),
+            now,
+            packets: 0,
+            received: 0,
+            loss,
+        }
+    }
+
+    /// Lets all that waits arrive, 5 ms each way.
+    fn exchange(&mut self) {
+        for from in 0..2 {
+            self.now += Duration::from_millis(5);
+            for side in &mut self.sides {
+                side.handle_timeout(self.now);
+            }
+            while self.sides[from].poll_transmit(self.now, &mut self.train) {
+                for packet in self.train.segments_mut() {
+                    self.packets += 1;
+                    if self.loss > 0 && self.packets.is_multiple_of(self.loss) {
+                        continue;
+                    }
+                    let taken = self.sides[1 - from].handle_input(self.now, packet);
+                    taken.expect("a peer that keeps to the protocol");
+                }
+            }
+            for side in &mut self.sides {
+                while let Some(event) = side.poll_event() {
+                    if let Event::Message { data, .. } = event {
+                        self.received += data.len() as u64;
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, channel: ChannelHandle, message: &[u8], messages: usize) {
+        for _ in 0..messages {
+            match self.sides[0].send(self.now, channel, DataKind::Binary, message) {
+                Ok(()) => {}
+                Err(Error::WouldBlock) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+/// Allocations over 20,000 packets, after three times as many to get into the flow.
+fn allocations(size: usize, loss: u64) -> (u64, u64) {
+    let mut pair = Pair::new(loss);
+    while !pair.sides.iter().all(Association::is_connected) {
+        pair.exchange();
+    }
+    let config = ChannelConfig::new("steady");
+    let channel = pair.sides[0].open_channel(pair.now, config);
+    let channel = channel.expect("a fresh association");
+    let message = vec![5; size];
+    let burst = (200_000 / size).clamp(4, 400);
+    for packets in [60_000, 80_000] {
+        COUNT.with(|count| count.set(0));
+        while pair.packets < packets {
+            pair.send(channel, &message, burst);
+            pair.exchange();
+        }
+    }
+    (COUNT.with(Cell::get), pair.received)
+}
+
+#[test]
+fn a_steady_flow_allocates_nothing() {
+    for size in [64, 1_024, 16_384, 65_536] {
+        let (count, received) = allocations(size, 0);
+        assert!(received > 1_000_000, "{received}");
+        assert_eq!(count, 0, "messages of {size} bytes");
+    }
+}
+
+#[test]
+fn nor_does_the_repair_of_losses() {
+    let (count, received) = allocations(16_384, 100);
+    assert!(received > 1_000_000, "{received}");
+    assert_eq!(count, 0);
+}
