@@ -1,0 +1,326 @@
+//! Our own stack: two drivers, as two applications would have, and signals handed over in memory.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use esp_driver::{Connection, Driver, DriverConfig};
+use esp_ice::InterfaceFilter;
+use esp_peer::{
+    Certificate, ChannelConfig, ChannelInfo, Error, Handler, Notice, PeerConfig, PeerConnection,
+    State,
+};
+use esp_wire::{Codec, DataFrame, DataKind, Direction, Frame, Role, Signal, VideoInfo};
+
+use super::{Arrived, Contender, PATIENCE, Pair, Wish};
+use crate::suite::RTP_PAYLOAD;
+
+/// Packets of one frame: what an encoder at a few Mbit/s hands over at a time.
+const PACKETS_OF_FRAME: u32 = 20;
+
+/// Our stack.
+#[derive(Default)]
+pub(crate) struct Ours {
+    drivers: Option<[Driver; 2]>,
+    certificate: Option<Certificate>,
+}
+
+enum Told {
+    Connected,
+    Open(u16),
+    Secured(&'static str),
+    Ended(String),
+}
+
+/// Set when a refused channel may go on.
+#[derive(Default)]
+struct Writable {
+    now: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Writable {
+    fn set(&self) {
+        if let Ok(mut now) = self.now.lock() {
+            *now = true;
+            self.wake.notify_one();
+        }
+    }
+
+    fn wait(&self) {
+        let Ok(mut now) = self.now.lock() else {
+            return;
+        };
+        while !*now {
+            // A pair that was dropped meanwhile is noticed after the wait.
+            match self.wake.wait_timeout(now, Duration::from_millis(200)) {
+                Ok((again, waited)) if waited.timed_out() => {
+                    now = again;
+                    break;
+                }
+                Ok((again, _)) => now = again,
+                Err(_) => return,
+            }
+        }
+        *now = false;
+    }
+}
+
+struct End {
+    told: Sender<Told>,
+    other: Arc<OnceLock<Weak<Connection>>>,
+    arrived: Arc<Arrived>,
+    writable: Arc<Writable>,
+}
+
+impl End {
+    fn tell(&self, told: Told) {
+        // Nobody listens once the pair is up.
+        let _ = self.told.send(told);
+    }
+}
+
+impl Handler for End {
+    fn on_state(&mut self, state: State) {
+        if state == State::Connected {
+            self.tell(Told::Connected);
+        }
+    }
+
+    fn on_msg(&mut self, msg: Signal<'_>) {
+        if let Some(other) = self.other.get().and_then(Weak::upgrade)
+            && let Err(error) = other.send_msg(&msg)
+        {
+            self.tell(Told::Ended(error.to_string()));
+        }
+    }
+
+    fn on_channel_open(&mut self, channel: &ChannelInfo) {
+        self.tell(Told::Open(channel.stream_id));
+    }
+
+    fn on_data(&mut self, frame: DataFrame<'_>) {
+        self.arrived.add(frame.data.len());
+    }
+
+    fn on_video_data(&mut self, frame: Frame<'_>) {
+        // Start codes of four bytes come with each packet's unit.
+        let units = frame.data.len() / (RTP_PAYLOAD + 4);
+        self.arrived.add(units * RTP_PAYLOAD);
+    }
+
+    fn on_writable(&mut self, _stream_id: u16) {
+        self.writable.set();
+    }
+
+    fn on_notice(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Secured { version, .. } => self.tell(Told::Secured(version)),
+            Notice::Ended { reason } => self.tell(Told::Ended(reason.to_string())),
+            _ => {}
+        }
+    }
+}
+
+struct OurPair {
+    ends: [Arc<Connection>; 2],
+    channels: Vec<u16>,
+    writable: Arc<Writable>,
+    security: &'static str,
+}
+
+fn settings(role: Role, wish: Wish, certificate: Certificate) -> PeerConfig {
+    let mut config = PeerConfig::default()
+        .with_role(role)
+        .with_certificate(certificate)
+        .with_loopback();
+    config.ice.interfaces = InterfaceFilter::Only(vec!["lo".into()]);
+    config.ice.ipv6 = false;
+    config.ice.resolve_mdns = false;
+    match wish {
+        Wish::Channels(_) => config.with_data_channels(true),
+        Wish::Media => {
+            let video = VideoInfo {
+                codec: Codec::H264,
+                width: 640,
+                height: 480,
+                fps: 30,
+            };
+            config.with_video(Direction::SendRecv, vec![video])
+        }
+    }
+}
+
+impl Contender for Ours {
+    fn connect(&mut self, wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
+        if self.drivers.is_none() {
+            let driver = || Driver::start(DriverConfig::default()).map_err(|it| it.to_string());
+            self.drivers = Some([driver()?, driver()?]);
+        }
+        let certificate = match &self.certificate {
+            Some(known) => known.clone(),
+            None => {
+                let made = Certificate::generate().map_err(|it| it.to_string())?;
+                self.certificate.insert(made).clone()
+            }
+        };
+        let drivers = self.drivers.as_ref().ok_or("no drivers")?;
+        let writable = Arc::new(Writable::default());
+        let others = [Arc::new(OnceLock::new()), Arc::new(OnceLock::new())];
+        let mut told = Vec::new();
+        let mut ends = Vec::new();
+        for (at, role) in [Role::Controlling, Role::Controlled].into_iter().enumerate() {
+            let (tell, heard) = channel();
+            let end = End {
+                told: tell,
+                other: Arc::clone(&others[1 - at]),
+                arrived: Arc::clone(&arrived),
+                writable: Arc::clone(&writable),
+            };
+            let config = settings(role, wish, certificate.clone());
+            let connection = drivers[at]
+                .open(config, Box::new(end))
+                .map_err(|it| it.to_string())?;
+            let connection = Arc::new(connection);
+            let _ = others[at].set(Arc::downgrade(&connection));
+            ends.push(connection);
+            told.push(heard);
+        }
+        let ends: [Arc<Connection>; 2] = ends.try_into().map_err(|_| "two ends")?;
+        for end in ends.iter().rev() {
+            end.new_connection().map_err(|it| it.to_string())?;
+        }
+        let channels = match wish {
+            Wish::Channels(channels) => channels,
+            Wish::Media => 0,
+        };
+        let mut pair = OurPair {
+            ends,
+            channels: Vec::new(),
+            writable,
+            security: "",
+        };
+        pair.wait_connected(&told)?;
+        for _ in 0..channels {
+            pair.ends[0]
+                .create_data_channel(ChannelConfig::new("bench"))
+                .map_err(|it| it.to_string())?;
+        }
+        for (at, heard) in told.iter().enumerate() {
+            for _ in 0..channels {
+                let stream_id = wait(heard, |told| match told {
+                    Told::Open(stream_id) => Some(stream_id),
+                    _ => None,
+                })?;
+                if at == 0 {
+                    pair.channels.push(stream_id);
+                }
+            }
+        }
+        Ok(Box::new(pair))
+    }
+}
+
+fn wait<T>(heard: &Receiver<Told>, fits: impl Fn(Told) -> Option<T>) -> Result<T, String> {
+    loop {
+        match heard.recv_timeout(PATIENCE) {
+            Ok(Told::Ended(reason)) => return Err(reason),
+            Ok(told) => {
+                if let Some(found) = fits(told) {
+                    return Ok(found);
+                }
+            }
+            Err(_) => return Err("it took too long".into()),
+        }
+    }
+}
+
+impl OurPair {
+    fn wait_connected(&mut self, told: &[Receiver<Told>]) -> Result<(), String> {
+        for heard in told {
+            let mut security = "";
+            while security.is_empty() {
+                security = wait(heard, |told| match told {
+                    Told::Secured(version) => Some(version),
+                    _ => None,
+                })?;
+            }
+            self.security = security;
+            wait(heard, |told| {
+                matches!(told, Told::Connected).then_some(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Pair for OurPair {
+    fn pour(&mut self, message: usize) {
+        let from = Arc::downgrade(&self.ends[0]);
+        let writable = Arc::clone(&self.writable);
+        let channels = self.channels.clone();
+        thread::spawn(move || {
+            let data = vec![7; message];
+            for &stream_id in channels.iter().cycle() {
+                loop {
+                    let Some(from) = from.upgrade() else {
+                        return;
+                    };
+                    let frame = DataFrame {
+                        kind: DataKind::Binary,
+                        stream_id,
+                        data: &data,
+                    };
+                    match from.send_data(frame) {
+                        Ok(()) => break,
+                        Err(Error::WouldBlock) => {
+                            drop(from);
+                            writable.wait();
+                        }
+                        Err(_) => return,
+                    }
+                }
+            }
+        });
+    }
+
+    fn stream(&mut self, packets: u32) {
+        let from = Arc::downgrade(&self.ends[0]);
+        thread::spawn(move || {
+            let mut unit = vec![0, 0, 0, 1, 0x65];
+            unit.resize(4 + RTP_PAYLOAD, 0xa5);
+            let mut frame = unit.repeat(PACKETS_OF_FRAME as usize);
+            let each = Duration::from_secs(1) * PACKETS_OF_FRAME / packets;
+            let begun = Instant::now();
+            for count in 0.. {
+                let pts = each * count;
+                if let Some(wait) = pts.checked_sub(begun.elapsed()) {
+                    thread::sleep(wait);
+                }
+                let Some(from) = from.upgrade() else {
+                    return;
+                };
+                let sent = from.send_video(Frame { pts, data: &frame });
+                // Only the first is a key frame.
+                if count == 0 && sent.is_ok() {
+                    for unit in frame.chunks_mut(4 + RTP_PAYLOAD) {
+                        unit[4] = 0x41;
+                    }
+                }
+            }
+        });
+    }
+
+    fn security(&self) -> Option<String> {
+        Some(self.security.to_owned())
+    }
+}
+
+impl Drop for OurPair {
+    fn drop(&mut self) {
+        for end in &self.ends {
+            end.close();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The mark from the neighbouring field: one QUIC stream, in datagrams of 1,200 bytes too.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use quinn::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use quinn::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use quinn::rustls::{self, DigitallySignedStruct, SignatureScheme};
+use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
+use tokio::runtime::Runtime;
+
+use super::{Arrived, Contender, Pair, Wish};
+
+/// QUIC by quinn.
+#[derive(Default)]
+pub(crate) struct Quinn {
+    runtime: Option<Arc<Runtime>>,
+}
+
+struct QuinnPair {
+    runtime: Arc<Runtime>,
+    client: Connection,
+    _ends: [Endpoint; 2],
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The counterpart is in this process: there is nothing to prove.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+fn transport() -> Arc<TransportConfig> {
+    let mut transport = TransportConfig::default();
+    transport.initial_mtu(1_200).mtu_discovery_config(None);
+    Arc::new(transport)
+}
+
+fn ends() -> Result<([Endpoint; 2], SocketAddr), Failure> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let mut server = ServerConfig::with_single_cert(vec![made.cert.der().clone()], key)?;
+    server.transport_config(transport());
+    let server = Endpoint::server(server, (Ipv4Addr::LOCALHOST, 0).into())?;
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_protocol_versions(&[&rustls::version::TLS13])?
+    .dangerous()
+    .with_custom_certificate_verifier(Arc::new(Anyone))
+    .with_no_client_auth();
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls)?;
+    let mut config = ClientConfig::new(Arc::new(tls));
+    config.transport_config(transport());
+    let mut client = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
+    client.set_default_client_config(config);
+    let address = server.local_addr()?;
+    Ok(([client, server], address))
+}
+
+async fn receive(connection: Connection, arrived: Arc<Arrived>) -> Result<(), Failure> {
+    let mut stream = connection.accept_uni().await?;
+    while let Some(chunk) = stream.read_chunk(usize::MAX, true).await? {
+        arrived.add(chunk.bytes.len());
+    }
+    Ok(())
+}
+
+impl Contender for Quinn {
+    fn connect(&mut self, _wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
+        let runtime = match &self.runtime {
+            Some(known) => Arc::clone(known),
+            None => {
+                let made = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .enable_all()
+                    .build()
+                    .map_err(|it| it.to_string())?;
+                Arc::clone(self.runtime.insert(Arc::new(made)))
+            }
+        };
+        let connected = runtime.block_on(async {
+            let (ends, address) = ends()?;
+            let accepting = ends[1].clone();
+            tokio::spawn(async move {
+                if let Some(incoming) = accepting.accept().await
+                    && let Ok(connection) = incoming.await
+                {
+                    let _ = receive(connection, arrived).await;
+                }
+            });
+            let client = ends[0].connect(address, "localhost")?.await?;
+            Ok::<_, Failure>((client, ends))
+        });
+        let (client, ends) = connected.map_err(|it| it.to_string())?;
+        Ok(Box::new(QuinnPair {
+            runtime,
+            client,
+            _ends: ends,
+        }))
+    }
+
+    fn has_flow(&self, message: usize, channels: usize) -> bool {
+        message == 65_536 && channels == 1
+    }
+}
+
+impl Pair for QuinnPair {
+    fn pour(&mut self, message: usize) {
+        let client = self.client.clone();
+        self.runtime.spawn(async move {
+            let data = vec![7; message];
+            let Ok(mut stream) = client.open_uni().await else {
+                return;
+            };
+            while stream.write_all(&data).await.is_ok() {}
+        });
+    }
+
+    fn security(&self) -> Option<String> {
+        Some("TLS 1.3".into())
+    }
+}
+
+impl Drop for QuinnPair {
+    fn drop(&mut self) {
+        self.client.close(0_u32.into(), b"");
+    }
+}
