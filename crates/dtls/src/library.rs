@@ -19,7 +19,7 @@ const SCRATCH: usize = 2_048;
 const MAX_FLIGHTS: usize = 64;
 /// Records after which the library replaces its keys when the records are ours: it seals few of them, and by
 /// empty ones it is told that the time has come.
-pub(crate) const LIBRARY_UPDATE_AFTER: u64 = 32;
+pub(crate) const LIBRARY_UPDATE_AFTER: u64 = 1_024;
 /// Buffers of sent handshake datagrams that are kept for the next.
 const SPARE: usize = 4;
 

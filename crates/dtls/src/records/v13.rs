@@ -20,6 +20,9 @@ const HEAD: usize = 5;
 const FLAGS: u8 = 0b0010_1100;
 const FIRST_EPOCH: u16 = 3;
 const HANDSHAKE_EPOCH: u16 = 2;
+/// Epochs of the peer that can be told apart. Two would do (RFC 9147 §8), but peers are known that send a second key
+/// update before the first is confirmed, and whose sending keys lag behind from then on.
+const MAX_RECEIVE_EPOCHS: usize = 4;
 /// Records that a key seals at most; RFC 9147 §4.5.3 says 2^24.5.
 const MAX_SEALED: u64 = 23_726_566;
 
@@ -27,8 +30,8 @@ pub(crate) struct Records13 {
     is_client: bool,
     send: Sending,
     previous_send: Option<Sending>,
-    receive: Receiving,
-    previous_receive: Option<Receiving>,
+    /// The epochs that the peer may seal under, the newest last.
+    receive: Vec<Receiving>,
     /// Handshake messages that were sent, and that were received.
     sent: Numbers,
     received: Numbers,
@@ -82,8 +85,7 @@ impl Records13 {
             is_client,
             send: Sending::new(FIRST_EPOCH, &send)?,
             previous_send: None,
-            receive: Receiving::new(FIRST_EPOCH, &receive)?,
-            previous_receive: None,
+            receive: vec![Receiving::new(FIRST_EPOCH, &receive)?],
             sent: Numbers::default(),
             received: Numbers::default(),
             update_after,
@@ -101,9 +103,13 @@ impl Records13 {
             self.updating = false;
         }
         if let Some(keys) = secrets.take_13(!self.is_client) {
-            let epoch = self.receive.epoch.checked_add(1).ok_or_else(exhausted)?;
+            let newest = self.receive.last().map_or(FIRST_EPOCH, |it| it.epoch);
+            let epoch = newest.checked_add(1).ok_or_else(exhausted)?;
+            if self.receive.len() >= MAX_RECEIVE_EPOCHS {
+                self.receive.remove(0);
+            }
             let next = Receiving::new(epoch, &keys).map_err(unsupported)?;
-            self.previous_receive = Some(std::mem::replace(&mut self.receive, next));
+            self.receive.push(next);
         }
         Ok(())
     }
@@ -113,11 +119,9 @@ impl Records13 {
     }
 
     pub(super) fn is_late(&self) -> bool {
-        let previous = self.previous_receive.as_ref();
-        [Some(self.receive.epoch), previous.map(|it| it.epoch)]
-            .into_iter()
-            .flatten()
-            .any(|epoch| epoch & 3 == HANDSHAKE_EPOCH)
+        self.receive
+            .iter()
+            .any(|receiving| receiving.epoch & 3 == HANDSHAKE_EPOCH)
     }
 
     pub(super) fn wants_update(&mut self) -> bool {
@@ -142,12 +146,8 @@ impl Records13 {
             return Opened::Refused;
         };
         let bits = u16::from(flags & 3);
-        let previous = self.previous_receive.as_mut();
-        let receiving = if self.receive.epoch & 3 == bits {
-            &mut self.receive
-        } else if let Some(previous) = previous.filter(|it| it.epoch & 3 == bits) {
-            previous
-        } else {
+        let mut receiving = self.receive.iter_mut();
+        let Some(receiving) = receiving.rfind(|it| it.epoch & 3 == bits) else {
             return Opened::Refused;
         };
         let (next, window) = (receiving.window.next(), &receiving.window);
@@ -173,12 +173,8 @@ impl Records13 {
     }
 
     pub(super) fn for_library(&mut self, control: &Control, record: &mut [u8], out: &mut Vec<u8>) {
-        let previous = self.previous_receive.as_mut();
-        let receiving = if self.receive.epoch == control.epoch {
-            &mut self.receive
-        } else if let Some(previous) = previous.filter(|it| it.epoch == control.epoch) {
-            previous
-        } else {
+        let mut receiving = self.receive.iter_mut();
+        let Some(receiving) = receiving.rfind(|it| it.epoch == control.epoch) else {
             return;
         };
         let content = &mut record[control.content.clone()];

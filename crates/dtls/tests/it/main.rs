@@ -8,4 +8,5 @@ mod noise;
 mod own;
 mod records;
 mod steps;
+mod suites;
 mod trust;

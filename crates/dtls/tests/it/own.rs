@@ -166,7 +166,7 @@ fn connects_and_talks_over_a_bad_path() {
 #[test]
 fn more_records_than_a_header_can_number() {
     for versions in BOTH {
-        for own in MIXES {
+        for own in [[true, true], [true, false]] {
             let mut link = connected(&pair(versions, own, |it| it), 0, 7);
             for from in 0..2 {
                 let mut lost = 0;
@@ -188,6 +188,7 @@ fn more_records_than_a_header_can_number() {
 
 /// Sends `count` records each way and checks that all arrive, with a settled link after each train.
 fn exchange(link: &mut Link, count: usize, lossless: bool) {
+    let stats = link.ends.each_ref().map(|it| it.dtls.stats());
     for round in 0..count / 10 {
         for from in 0..2 {
             let payloads: Vec<Vec<u8>> = (0..10).map(|i| vec![round as u8, i, 1, 1]).collect();
@@ -199,7 +200,9 @@ fn exchange(link: &mut Link, count: usize, lossless: bool) {
                 assert_eq!(end.dtls.state(), State::Connected);
             }
             if lossless {
-                assert_eq!(link.ends[1 - from].data(), payloads);
+                let now = link.ends.each_ref().map(|it| it.dtls.stats());
+                let got = link.ends[1 - from].data();
+                assert_eq!(got, payloads, "from {from}: {stats:?} {now:?}");
             }
         }
     }
