@@ -44,6 +44,8 @@ pub struct PeerConfig {
     /// From `new_connection`, or from the remote description, to connected; then it fails with the
     /// reason.
     pub connect_timeout: Duration,
+    /// Whether the controlling side makes a new offer when the path is lost for long.
+    pub ice_restart: bool,
     /// The certificate; one is made for each peer when there is none.
     pub certificate: Option<Certificate>,
     /// Which versions of DTLS may be spoken.
@@ -80,6 +82,7 @@ impl Default for PeerConfig {
             trickle: Trickle::Full,
             gather_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(30),
+            ice_restart: true,
             certificate: None,
             dtls: Versions::Auto,
             early_bytes: 64 * 1024,
@@ -128,6 +131,12 @@ impl PeerConfig {
     /// With this reach of signaling.
     pub fn with_trickle(mut self, trickle: Trickle) -> Self {
         self.trickle = trickle;
+        self
+    }
+
+    /// With or without an offer of its own when the path is lost for long.
+    pub fn with_ice_restart(mut self, on: bool) -> Self {
+        self.ice_restart = on;
         self
     }
 

@@ -34,6 +34,8 @@ pub enum Why {
     Sctp(esp_sctp::Why),
     /// The connection takes too long.
     Connect,
+    /// ICE is to be restarted.
+    Restart,
     /// The goodbye of the last call is over.
     Goodbye,
 }

@@ -19,6 +19,10 @@ impl Call {
         if negotiation.to_answer.is_some() {
             return self.answer(now, config);
         }
+        if self.negotiation.offer_again {
+            self.negotiation.offer_again = false;
+            return self.offer(config);
+        }
         let first_offer = !negotiation.described && negotiation.agreed.is_none();
         if first_offer && self.ice.role() == Role::Controlling {
             return self.offer(config);

@@ -4,7 +4,8 @@
 //! 2. The remote description arrives and is agreed upon (`negotiate.rs`).
 //! 3. The first pair works: DTLS begins (`progress.rs`).
 //! 4. DTLS is done: SRTP gets its keys, SCTP begins, the call is connected.
-//! 5. Datagrams go in (`inbound.rs`) and out (`outbound.rs`) until one side ends it.
+//! 5. A path that is lost is looked for again (`restart.rs`).
+//! 6. Datagrams go in (`inbound.rs`) and out (`outbound.rs`) until one side ends it.
 
 mod describe;
 mod early;
@@ -13,6 +14,7 @@ mod local;
 mod negotiate;
 mod outbound;
 mod progress;
+mod restart;
 
 pub(crate) use self::progress::version_name;
 
@@ -58,6 +60,8 @@ struct Negotiation {
     /// Candidates of the peer that came before its description.
     early_candidates: Vec<String>,
     gathered: bool,
+    /// ICE restarts: an offer is to be made.
+    offer_again: bool,
     /// Gathering took too long: describe with what there is.
     overdue: bool,
 }
@@ -118,6 +122,10 @@ pub(crate) struct Call {
     received: Vec<u8>,
     /// When the call fails if it is not connected.
     connect_by: Option<Instant>,
+    /// The path is in doubt or gone.
+    interrupted: bool,
+    /// When ICE is restarted unless the path comes back.
+    restart_at: Option<Instant>,
     dtls_started: bool,
 }
 
@@ -178,6 +186,8 @@ impl Call {
             early: Early::new(config.early_bytes),
             received: Vec::new(),
             connect_by: None,
+            interrupted: false,
+            restart_at: None,
             dtls_started: false,
         })
     }
@@ -203,14 +213,16 @@ impl Call {
                 }
             ));
         }
+        self.run_restart(now, config);
         self.advance(now, config);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Deadline<Why>> {
-        let connect = self.connect_by.map(|at| Deadline {
-            at,
-            why: Why::Connect,
-        });
+        let deadline = |at: Option<Instant>, why| at.map(|at| Deadline { at, why });
+        let connect = Deadline::earlier(
+            deadline(self.connect_by, Why::Connect),
+            deadline(self.restart_at, Why::Restart),
+        );
         [
             self.ice.poll_timeout().map(|due| due.map(Why::Ice)),
             self.dtls.poll_timeout().map(|due| due.map(Why::Dtls)),

@@ -13,7 +13,7 @@ use crate::{Event, Notice, PeerConfig, State};
 impl Call {
     /// Draws the conclusions from what the engines did. To be called after every command and input.
     pub(crate) fn advance(&mut self, now: Instant, config: &PeerConfig) {
-        self.take_ice_events();
+        self.take_ice_events(now);
         self.start_dtls(now);
         self.take_dtls_events(now, config);
         self.note_pairing();
@@ -22,7 +22,7 @@ impl Call {
         }
     }
 
-    fn take_ice_events(&mut self) {
+    fn take_ice_events(&mut self, now: Instant) {
         while let Some(event) = self.ice.poll_event() {
             match event {
                 IceEvent::GatheringState(GatheringState::Complete) => self.on_gathered(),
@@ -40,8 +40,14 @@ impl Call {
                 IceEvent::PathChanged(pair) => self.on_path(&pair),
                 IceEvent::RoomChanged => self.fit_path(),
                 IceEvent::RemoteRestart => self.on_local_restart(),
-                IceEvent::Disconnected(_) => self.notice(Notice::Interrupted),
-                IceEvent::Recovered => self.notice(Notice::Recovered),
+                IceEvent::Disconnected(_) => {
+                    self.on_interrupted(now);
+                    self.notice(Notice::Interrupted);
+                }
+                IceEvent::Recovered => {
+                    self.on_uninterrupted();
+                    self.notice(Notice::Recovered);
+                }
                 IceEvent::Failed(reason) => self.end(reason.to_string()),
                 _ => {}
             }

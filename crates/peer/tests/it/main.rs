@@ -5,4 +5,5 @@
 mod calls;
 mod data;
 mod media;
+mod paths;
 mod station;
