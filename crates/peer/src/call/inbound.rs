@@ -19,18 +19,27 @@ impl Call {
     }
 
     fn on_dtls(&mut self, now: Instant, datagram: &mut [u8]) {
-        // DTLS itself holds, within bounds, what comes before the answer.
-        if let Err(error) = self.dtls.handle_input(now, datagram) {
-            return self.end(format!("DTLS failed: {error}"));
-        }
-        self.take_data(now);
-    }
-
-    /// Hands decrypted packets to SCTP at once, so that DTLS need not keep them.
-    fn take_data(&mut self, now: Instant) {
         if self.progress < super::Progress::Connected {
+            // DTLS itself holds, within bounds, what comes before the answer and before SCTP has begun.
+            if let Err(error) = self.dtls.handle_input(now, datagram) {
+                self.end(format!("DTLS failed: {error}"));
+            }
             return;
         }
+        match self.dtls.open(now, datagram) {
+            Ok(Some(packet)) => {
+                if let Some(sctp) = &mut self.sctp {
+                    // The reason comes as an event of the association.
+                    let _ = sctp.handle_input(now, packet);
+                }
+            }
+            Ok(None) => self.take_data(now),
+            Err(error) => self.end(format!("DTLS failed: {error}")),
+        }
+    }
+
+    /// What DTLS has to tell beside packets that it opened at once.
+    fn take_data(&mut self, now: Instant) {
         while let Some(event) = self.dtls.poll_event() {
             match event {
                 esp_dtls::Event::Data(packet) => {
