@@ -22,6 +22,7 @@ mod outbox;
 mod pool;
 mod resolver;
 mod shard;
+mod spare;
 mod trust;
 
 pub use clock::Clock;

@@ -10,9 +10,8 @@ use std::{mem, thread};
 use esp_peer::{ChannelInfo, Event, Handler, NegotiatedMedia, Notice, State};
 use esp_wire::{AudioInfo, DataFrame, DataKind, Frame, Kind, Signal, VideoInfo};
 
-/// Buffers kept for reuse, and the largest that is worth keeping.
-const SPARE_BUFFERS: usize = 32;
-const SPARE_BYTES: usize = 256 * 1024;
+use crate::spare::Spare;
+
 /// What each waiting event is counted for besides its bytes: even empty messages take memory.
 const OVERHEAD: usize = 128;
 
@@ -41,7 +40,14 @@ struct Inner {
     /// In line at the pool, or being delivered.
     scheduled: bool,
     closed: bool,
-    spare: Vec<Vec<u8>>,
+    spare: Spare,
+}
+
+/// An event that the application was told of.
+struct Delivered {
+    media: bool,
+    weight: usize,
+    buffer: Option<Vec<u8>>,
 }
 
 /// A bounded queue of events with the application at its end.
@@ -104,9 +110,15 @@ impl Mailbox {
                 self.media_dropped.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
-            Event::Audio(frame) => Letter::Media(Kind::Audio, frame.pts, inner.copy(frame.data)),
-            Event::Video(frame) => Letter::Media(Kind::Video, frame.pts, inner.copy(frame.data)),
-            Event::Data(frame) => Letter::Data(frame.stream_id, frame.kind, inner.copy(frame.data)),
+            Event::Audio(frame) => {
+                Letter::Media(Kind::Audio, frame.pts, inner.spare.copy(frame.data))
+            }
+            Event::Video(frame) => {
+                Letter::Media(Kind::Video, frame.pts, inner.spare.copy(frame.data))
+            }
+            Event::Data(frame) => {
+                Letter::Data(frame.stream_id, frame.kind, inner.spare.copy(frame.data))
+            }
             Event::State(state) => Letter::State(state),
             Event::Msg(msg) => Letter::Msg(msg.into_owned()),
             Event::AudioInfo(info) => Letter::AudioInfo(info),
@@ -144,41 +156,54 @@ impl Mailbox {
     }
 
     fn deliver_to(&self, mut handler: Option<&mut Box<dyn Handler>>, most: usize) -> bool {
+        let mut done = None;
         for _ in 0..most {
-            let letter = {
-                let mut inner = locked(&self.inner);
-                match inner.letters.pop_front() {
-                    Some(letter) => letter,
-                    None => {
-                        inner.scheduled = false;
-                        return false;
-                    }
-                }
+            let Some(letter) = self.next(done.take()) else {
+                return false;
             };
             let (media, weight) = (letter.is_media(), letter.weight());
             let buffer = match handler.as_mut() {
                 Some(handler) => letter.deliver(handler.as_mut()),
                 None => letter.into_buffer(),
             };
-            self.give_back(media, weight, buffer);
+            done = Some(Delivered {
+                media,
+                weight,
+                buffer,
+            });
         }
+        let mut inner = locked(&self.inner);
+        let resume = self.settle(&mut inner, done);
+        drop(inner);
+        self.resume_if(resume);
         true
     }
 
-    fn give_back(&self, media: bool, weight: usize, buffer: Option<Vec<u8>>) {
+    /// Gives back what was delivered and takes the next event, under one lock; `None` ends the delivery.
+    fn next(&self, done: Option<Delivered>) -> Option<Letter> {
         let mut inner = locked(&self.inner);
-        let account = inner.account(media);
-        *account = account.saturating_sub(weight);
-        let room = inner.bytes <= self.limit / 2;
-        if let Some(mut buffer) = buffer
-            && buffer.capacity() <= SPARE_BYTES
-            && inner.spare.len() < SPARE_BUFFERS
-        {
-            buffer.clear();
-            inner.spare.push(buffer);
-        }
-        let resume = room && self.data_paused.swap(false, Ordering::Relaxed);
+        let resume = self.settle(&mut inner, done);
+        let letter = inner.letters.pop_front();
+        inner.scheduled = letter.is_some();
         drop(inner);
+        self.resume_if(resume);
+        letter
+    }
+
+    /// Makes room for other events; `true` when the shard waits for that.
+    fn settle(&self, inner: &mut Inner, done: Option<Delivered>) -> bool {
+        let Some(done) = done else {
+            return false;
+        };
+        let account = inner.account(done.media);
+        *account = account.saturating_sub(done.weight);
+        if let Some(buffer) = done.buffer {
+            inner.spare.give(buffer);
+        }
+        inner.bytes <= self.limit / 2 && self.data_paused.swap(false, Ordering::Relaxed)
+    }
+
+    fn resume_if(&self, resume: bool) {
         if resume {
             (self.resume)();
         }
@@ -210,12 +235,6 @@ impl Inner {
             true => &mut self.media_bytes,
             false => &mut self.bytes,
         }
-    }
-
-    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.extend_from_slice(bytes);
-        buffer
     }
 }
 

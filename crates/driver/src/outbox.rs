@@ -7,9 +7,7 @@ use std::time::Duration;
 use esp_peer::Error;
 use esp_wire::{DataFrame, DataKind, Frame, Kind};
 
-/// Buffers kept for reuse, and the largest that is worth keeping.
-const SPARE_BUFFERS: usize = 32;
-const SPARE_BYTES: usize = 256 * 1024;
+use crate::spare::Spare;
 
 /// One encoded frame on its way to the shard.
 pub(crate) struct Media {
@@ -44,7 +42,7 @@ struct Inner {
     data: VecDeque<Message>,
     data_bytes: usize,
     refused: BTreeSet<u16>,
-    spare: Vec<Vec<u8>>,
+    spare: Spare,
 }
 
 /// Two bounded queues, so that data that waits for the peer's window never holds media up.
@@ -90,7 +88,7 @@ impl Outbox {
             return Err(Error::WouldBlock);
         }
         inner.media_bytes += frame.data.len();
-        let data = inner.copy(frame.data);
+        let data = inner.spare.copy(frame.data);
         inner.media.push_back(Media {
             kind,
             pts: frame.pts,
@@ -115,7 +113,7 @@ impl Outbox {
             return Err(Error::WouldBlock);
         }
         inner.data_bytes += size;
-        let data = inner.copy(frame.data);
+        let data = inner.spare.copy(frame.data);
         inner.data.push_back(Message {
             stream_id: frame.stream_id,
             kind: frame.kind,
@@ -148,14 +146,8 @@ impl Outbox {
     }
 
     /// Gives a buffer back for reuse.
-    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= SPARE_BYTES {
-            let mut inner = self.lock();
-            if inner.spare.len() < SPARE_BUFFERS {
-                buffer.clear();
-                inner.spare.push(buffer);
-            }
-        }
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        self.lock().spare.give(buffer);
     }
 
     /// The channels that were refused and may try again, once half of the memory is free.
@@ -195,11 +187,5 @@ impl Inner {
             } => Err(Error::WrongState("wait for the state `connected`")),
             _ => Ok(()),
         }
-    }
-
-    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.extend_from_slice(bytes);
-        buffer
     }
 }

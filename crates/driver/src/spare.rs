@@ -1,0 +1,52 @@
+//! Buffers that are used again, so that a steady flow of messages allocates nothing.
+
+/// Bytes that free buffers may occupy: many small ones, or a few large ones.
+const MOST: usize = 512 * 1024;
+
+/// Free buffers, the last one given back on top.
+#[derive(Default)]
+pub(crate) struct Spare {
+    buffers: Vec<Vec<u8>>,
+    held: usize,
+}
+
+impl Spare {
+    /// A buffer with these bytes.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        self.held -= buffer.capacity();
+        buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
+        let size = buffer.capacity();
+        if size > 0 && self.held + size <= MOST {
+            buffer.clear();
+            self.held += size;
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_within_bounds() {
+        let mut spare = Spare::default();
+        let first = spare.copy(&[7; 1_000]);
+        let memory = first.as_ptr();
+        spare.give(first);
+        let again = spare.copy(&[8; 500]);
+        assert_eq!((again.as_ptr(), again.as_slice()), (memory, &[8; 500][..]));
+        for _ in 0..3 {
+            spare.give(vec![0; MOST / 2]);
+        }
+        assert_eq!((spare.buffers.len(), spare.held), (2, MOST));
+        spare.copy(&[]);
+        assert_eq!(spare.held, MOST / 2);
+    }
+}
