@@ -16,7 +16,7 @@ pub(crate) struct Arrivals {
     base: u64,
     /// One behind the highest number that arrived.
     end: u64,
-    /// Ticks of arrival, by number modulo the window.
+    /// Ticks of arrival, by number modulo the window; empty until something arrives.
     ticks: Vec<Option<i64>>,
     number: u8,
 }
@@ -27,13 +27,16 @@ impl Arrivals {
             unwrap: SequenceUnwrap::default(),
             base: 0,
             end: 0,
-            ticks: vec![None; WINDOW],
+            ticks: Vec::new(),
             number: 0,
         }
     }
 
     /// Notes the arrival of a packet; what was reported already is not reported again.
     pub(crate) fn note(&mut self, now: Instant, sequence: u16) {
+        if self.ticks.is_empty() {
+            self.ticks = vec![None; WINDOW];
+        }
         let number = self.unwrap.unwrap(sequence);
         self.unwrap.note(number);
         if self.is_empty() {
