@@ -16,6 +16,8 @@ pub struct Ice {
     pub lite: bool,
     /// `a=ice-options` tags such as `trickle`, `ice2`, `renomination`.
     pub options: Vec<String>,
+    /// `a=ice-pacing`: the time between two checks that is proposed, ms (RFC 8839 §5.5).
+    pub pacing: Option<u32>,
 }
 
 impl Ice {

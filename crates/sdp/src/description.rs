@@ -41,6 +41,7 @@ pub(crate) struct SessionLevel {
     pub(crate) pwd: Option<String>,
     pub(crate) ice_lite: bool,
     pub(crate) ice_options: Vec<String>,
+    pub(crate) ice_pacing: Option<u32>,
     pub(crate) fingerprints: Vec<Fingerprint>,
     pub(crate) setup: Option<Setup>,
     pub(crate) direction: Direction,
@@ -172,6 +173,7 @@ impl SessionLevel {
             pwd: None,
             ice_lite: false,
             ice_options: Vec::new(),
+            ice_pacing: None,
             fingerprints: Vec::new(),
             setup: None,
             direction: Direction::SendRecv,
@@ -185,6 +187,8 @@ impl SessionLevel {
             match attribute.attribute.as_str() {
                 "ice-ufrag" => session.ufrag = Some(ice_text(attribute, value, 4)?),
                 "ice-pwd" => session.pwd = Some(ice_text(attribute, value, 22)?),
+                // One that cannot be read says nothing.
+                "ice-pacing" => session.ice_pacing = value.trim().parse().ok(),
                 "ice-lite" => session.ice_lite = true,
                 "ice-options" => session
                     .ice_options

@@ -29,6 +29,9 @@ pub(crate) fn session(local: &Local, version: u64, bundle: &[String]) -> Session
     if local.ice.lite {
         session.attributes.push(Attribute::new("ice-lite"));
     }
+    if let Some(pacing) = local.ice.pacing {
+        push(&mut session.attributes, "ice-pacing", pacing);
+    }
     if local.extmap_allow_mixed {
         session
             .attributes

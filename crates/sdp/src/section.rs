@@ -448,6 +448,7 @@ impl MediaSection {
             pwd,
             lite: session.ice_lite,
             options,
+            pacing: session.ice_pacing,
         });
         Ok(self)
     }

@@ -90,6 +90,7 @@ fn device() -> &'static Local {
             pwd: "0123456789012345678901".into(),
             lite: false,
             options: vec!["trickle".into()],
+            pacing: None,
         };
         let print = Fingerprint {
             algorithm: "sha-256".into(),

@@ -84,6 +84,7 @@ impl Call {
                 Trickle::Full | Trickle::Half => vec!["trickle".into()],
                 Trickle::None => Vec::new(),
             },
+            pacing: u32::try_from(config.ice.pacing.as_millis()).ok(),
         };
         let certificate = config.certificate.as_ref();
         let fingerprint: Fingerprint = certificate

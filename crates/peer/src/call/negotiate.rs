@@ -1,6 +1,7 @@
 //! The peer's description and candidates, and what both sides agreed on.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use esp_dtls::{DtlsRole, Fingerprint};
 use esp_ice::Credentials;
@@ -136,6 +137,9 @@ impl Call {
 
     fn apply_transport(&mut self, now: Instant, transport: &Transport) -> Result<(), Error> {
         self.ice.set_remote_lite(now, transport.ice.lite);
+        let pacing = transport.ice.pacing.map(u64::from);
+        self.ice
+            .set_remote_pacing(pacing.map(Duration::from_millis));
         self.ice
             .set_remote_credentials(
                 now,

@@ -19,6 +19,7 @@ fn device() -> Local {
         pwd: "0123456789012345678901".into(),
         lite: false,
         options: vec!["trickle".into()],
+        pacing: None,
     };
     let print = Fingerprint {
         algorithm: "sha-256".into(),
@@ -79,4 +80,19 @@ fn sample_names() -> Vec<String> {
     names.sort();
     assert!(names.len() > 10);
     names
+}
+
+#[test]
+fn the_pacing_of_checks_is_told_for_the_whole_session() {
+    let mut local = device();
+    local.ice.pacing = Some(20);
+    let offer = esp_sdp::offer(&local, None).unwrap().to_string();
+    let (session, _) = offer.split_once("m=").unwrap();
+    assert!(session.contains("a=ice-pacing:20\r\n"));
+    let pacing = |text: &str| {
+        let parsed = esp_sdp::Description::parse(text).unwrap();
+        parsed.sections()[0].ice.as_ref().unwrap().pacing
+    };
+    assert_eq!(pacing(&offer), Some(20));
+    assert_eq!(pacing(&offer.replace("pacing:20", "pacing:soon")), None);
 }
