@@ -5,7 +5,7 @@ use std::ops::Range;
 use esp_wire::Instant;
 
 use crate::config::MAX_HANDSHAKE_DATAGRAM;
-use crate::records::{Opened, Owner, first_record};
+use crate::records::{Opened, Owner, Records, first_record, is_plain};
 use crate::{Dtls, Error, State, Violation};
 
 impl Dtls {
@@ -77,13 +77,19 @@ impl Dtls {
         let mut fed = 0;
         let mut at = 0;
         while at < datagram.len() {
-            let late = self.library.records.as_ref();
-            let late = late.is_some_and(|records| records.is_late());
+            let records = self.library.records.as_ref();
+            let late = records.is_some_and(Records::is_late);
+            let confirmed = records.is_some_and(Records::is_confirmed);
             let (len, owner) = first_record(&datagram[at..], late);
-            if owner == Owner::Own {
+            let stale = confirmed && is_plain(&datagram[at..]);
+            if owner == Owner::Own || stale {
                 self.feed(&datagram[fed..at])?;
-                self.take_own(&mut datagram[at..at + len])?;
                 fed = at + len;
+            }
+            if stale {
+                self.stats.records_refused += 1;
+            } else if owner == Owner::Own {
+                self.take_own(&mut datagram[at..fed])?;
             }
             at += len;
         }

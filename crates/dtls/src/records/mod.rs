@@ -18,7 +18,7 @@ mod window;
 
 use std::ops::Range;
 
-pub(crate) use split::{Owner, first_record};
+pub(crate) use split::{Owner, first_record, is_plain};
 
 use crate::Error;
 use crate::secrets::Secrets;
@@ -135,6 +135,16 @@ impl Records {
         match self {
             Records::V12(_) => false,
             Records::V13(records) => records.is_late(),
+        }
+    }
+
+    /// True when the peer has shown that its handshake is over, so that no plain record of it means anything.
+    ///
+    /// In 1.3 data may come before the peer has our last flight, which it asks for by a plain record.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        match self {
+            Records::V12(records) => records.is_confirmed(),
+            Records::V13(_) => false,
         }
     }
 

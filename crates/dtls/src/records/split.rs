@@ -24,6 +24,12 @@ pub(crate) fn first_record(datagram: &[u8], late: bool) -> (usize, Owner) {
     }
 }
 
+/// True for a record of the epoch without keys.
+pub(crate) fn is_plain(datagram: &[u8]) -> bool {
+    let header = datagram.first_chunk::<PLAIN_HEADER>();
+    header.is_some_and(|it| !(32..=63).contains(&it[0]) && it[3..5] == [0, 0])
+}
+
 /// RFC 6347 §4.1: application data of the one epoch with keys.
 fn plain(datagram: &[u8]) -> Option<(usize, Owner)> {
     let header = datagram.first_chunk::<PLAIN_HEADER>()?;
@@ -60,7 +66,9 @@ mod tests {
     fn records_are_told_apart() {
         let mut record = vec![23, 254, 253, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 9, 9, 22];
         assert_eq!(first_record(&record, false), (15, Owner::Own));
+        assert!(!is_plain(&record));
         record[4] = 0;
+        assert!(is_plain(&record));
         assert_eq!(first_record(&record, false), (15, Owner::Library));
         record[4] = 1;
         record[0] = 22;
@@ -80,6 +88,7 @@ mod tests {
             (6, Owner::Own)
         );
         assert_eq!(first_record(&[0x23, 0, 7, 7], false), (4, Owner::Own));
+        assert!(!is_plain(&[0x2f; 20]) && !is_plain(&[22, 0, 0]));
         assert_eq!(first_record(&[0x3f, 0, 0], false), (3, Owner::Library));
         assert_eq!(first_record(&[0x2f, 0, 0], false), (3, Owner::Library));
     }

@@ -21,6 +21,8 @@ pub(crate) struct Records12 {
     /// The number of the next record that is sent.
     next: u64,
     window: Window,
+    /// Application data of the peer was seen.
+    confirmed: bool,
     forged: u64,
 }
 
@@ -43,8 +45,13 @@ impl Records12 {
             receive,
             next: 0,
             window: Window::new(),
+            confirmed: false,
             forged: 0,
         })
+    }
+
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed
     }
 
     pub(super) fn forged(&self) -> u64 {
@@ -76,6 +83,7 @@ impl Records12 {
             return Opened::Refused;
         }
         self.window.note(number);
+        self.confirmed = true;
         Opened::Data(HEAD..record.len() - TAG_LEN)
     }
 

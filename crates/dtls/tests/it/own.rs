@@ -312,6 +312,37 @@ fn forgeries_are_counted_and_leave_no_trace() {
     }
 }
 
+/// A plain record costs its sender nothing, so that it must not make an end answer for ever.
+#[test]
+fn a_handshake_that_is_over_cannot_be_replayed() {
+    for own in MIXES {
+        for client in 0..2 {
+            let mut link = link(&pair(Versions::Only12, own, |it| it), client, 7);
+            let said = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+            let ears = std::rc::Rc::clone(&said);
+            link.lose = Some(Box::new(move |from, _, datagram| {
+                ears.borrow_mut().push((1 - from, datagram.to_vec()));
+                false
+            }));
+            link.connect();
+            for from in 0..2 {
+                link.send(from, &[b"confirmed".to_vec()]);
+            }
+            link.settle();
+            link.lose = None;
+            let sent = link.sent;
+            for (to, datagram) in said.take() {
+                for _ in 0..3 {
+                    assert!(receive(&mut link, to, datagram.clone()).is_empty());
+                }
+            }
+            link.run(link.now + Duration::from_secs(5), |_| false);
+            assert_eq!(link.sent, sent, "something was answered");
+            exchange(&mut link, 10, true);
+        }
+    }
+}
+
 #[test]
 fn records_share_a_datagram() {
     for versions in BOTH {
