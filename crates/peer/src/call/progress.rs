@@ -141,11 +141,12 @@ impl Call {
             .as_ref()
             .is_some_and(|agreed| !agreed.media.is_empty());
         match keys {
-            Some(keys) => self.install_keys(&keys, config),
+            // Without media of our own none is ever agreed on; ciphers cost memory and time.
+            Some(keys) if config.has_media() => self.install_keys(&keys, config),
             None if has_media => {
                 return self.end("the peer has no SRTP profile in common with us".into());
             }
-            None => {}
+            _ => {}
         }
         if let Some(sctp) = &mut self.sctp
             && let Err(error) = sctp.connect(now)
