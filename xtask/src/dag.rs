@@ -37,6 +37,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "peer", "ice", "dtls", "srtp", "rtp", "sctp", "sdp", "stun", "media", "wire",
         ],
     ),
+    ("tables", &["netsim", "ice", "sctp", "wire"]),
     ("e2e", &["webrtc", "cli", "rooms"]),
 ];
 

@@ -1,10 +1,12 @@
 //! Chores of the house: `cargo xtask --help`.
 
+mod bench;
 mod check;
 mod dag;
 mod fuzz;
 mod prepare;
 mod run;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -30,8 +32,19 @@ enum Chore {
     Dag,
     /// Installs what the tests need (a browser) where it is missing
     Prepare,
+    /// Measures us beside other stacks and the limits of this machine: `bench data --rounds 5`
+    Bench {
+        /// `data`, `setup`, `memory` or `media`, then its options (`bench -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Makes one call between the program and a real browser and prints its figures
     Show,
+    /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
+    Tables {
+        /// Which one: `goodput` or `ice`
+        name: String,
+    },
     /// Makes many calls in one process and counts threads, sockets and memory
     Soak {
         /// How many calls, one after the other
@@ -56,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Test { only_tests } => check::all(only_tests),
         Chore::Dag => dag::check(),
         Chore::Prepare => prepare::all(),
+        Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Show => run::cargo(&[
             "run",
             "--release",
@@ -65,6 +79,7 @@ fn main() -> ExitCode {
             "--bin",
             "show",
         ]),
+        Chore::Tables { name } => tables::write(&name),
         Chore::Soak { calls } => run::cargo(&[
             "run",
             "--release",

@@ -1,0 +1,17 @@
+//! `esp-tables NAME`: prints one of the tables.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let table = match name.as_str() {
+        "goodput" => esp_tables::goodput::table(),
+        "ice" => esp_tables::ice::table(),
+        other => {
+            eprintln!("there is no table {other:?}; there are: goodput, ice");
+            return ExitCode::FAILURE;
+        }
+    };
+    print!("{table}");
+    ExitCode::SUCCESS
+}

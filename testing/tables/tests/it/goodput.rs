@@ -1,0 +1,84 @@
+//! Cells of `docs/tables/goodput.md`, computed again.
+
+use esp_tables::goodput::{Cell, Weather, cells, figure, run};
+
+const TABLE: &str = include_str!("../../../../docs/tables/goodput.md");
+
+/// The section of a weather in the text.
+fn section(weather: Weather) -> &'static str {
+    let title = match weather {
+        Weather::Plain => "## Loss",
+        Weather::Reordering => "## Reordering",
+        Weather::Bufferbloat => "## Bufferbloat",
+    };
+    let (_, rest) = TABLE.split_once(title).expect("the section is there");
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+/// What the table says of a cell.
+fn written(cell: &Cell) -> &'static str {
+    let column = cells()
+        .iter()
+        .filter(|other| {
+            (other.weather, other.rate, other.rtt) == (cell.weather, cell.rate, cell.rtt)
+        })
+        .position(|other| other.loss == cell.loss)
+        .expect("the cell is one of the table");
+    let row = section(cell.weather).lines().find(|line| {
+        let mut columns = line.split('|').map(str::trim).skip(1);
+        columns.next() == Some(&cell.rate.to_string())
+            && columns.next() == Some(&cell.rtt.to_string())
+    });
+    let mut columns = row.expect("the row is there").split('|').map(str::trim);
+    columns.nth(5 + column).expect("the column is there")
+}
+
+fn check(keep: impl Fn(&Cell) -> bool) {
+    let mut count = 0;
+    for cell in cells().iter().filter(|cell| keep(cell)) {
+        assert_eq!(
+            figure(cell),
+            written(cell),
+            "{cell:?}; `cargo xtask tables goodput`"
+        );
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn clean_and_lossy_cells_are_as_written() {
+    check(|cell| {
+        cell.weather == Weather::Plain && cell.rate == 10 && [20, 100].contains(&cell.rtt)
+    });
+}
+
+#[test]
+fn reordered_and_bloated_cells_are_as_written() {
+    check(|cell| {
+        cell.weather != Weather::Plain && cell.rate == 10 && [10, 100].contains(&cell.rtt)
+    });
+}
+
+#[test]
+fn a_link_without_loss_is_filled_wherever_the_buffers_hold_it() {
+    let mut rows = 0;
+    for cell in cells() {
+        if cell.weather == Weather::Plain && cell.loss == 0.0 && cell.holds() {
+            let figure: f64 = written(&cell).parse().expect("a number");
+            assert!(figure >= 0.9 * cell.rate as f64, "{cell:?}: {figure}");
+            rows += 1;
+        }
+    }
+    assert!(rows >= 18, "{rows}");
+}
+
+#[test]
+fn the_same_cell_gives_the_same_figures() {
+    let cell = cells()[0];
+    let outcome = || {
+        let outcome = run(&cell).expect("a pair that runs");
+        (outcome.goodput.to_bits(), outcome.received, outcome.stats)
+    };
+    assert_eq!(outcome(), outcome());
+}

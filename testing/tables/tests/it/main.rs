@@ -1,0 +1,5 @@
+//! The tables in the repository are what the engines do now.
+
+mod goodput;
+mod ice;
+mod share;

@@ -1,0 +1,25 @@
+//! Tables in the repository that a program computes.
+
+use std::process::{Command, Stdio};
+
+use crate::run;
+
+/// Computes a table and writes it to `docs/tables`.
+pub(crate) fn write(name: &str) -> Result<(), String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["run", "--release", "--quiet", "--package", "esp-tables"])
+        .args(["--", name])
+        .current_dir(run::root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("`cargo run` could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the table {name:?} could not be computed"));
+    }
+    let path = run::root().join("docs/tables").join(format!("{name}.md"));
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    written
+        .and_then(|()| std::fs::write(&path, &output.stdout))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
