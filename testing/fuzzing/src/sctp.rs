@@ -354,7 +354,11 @@ impl Pair {
             let stats = side.stats();
             // Buffers come in sizes of powers of two, and each segment has its bookkeeping.
             assert!(stats.send_buffered <= 2 * 70_000, "{}", stats.send_buffered);
-            assert!(stats.receive_buffered <= 2 * 70_000, "{}", stats.receive_buffered);
+            assert!(
+                stats.receive_buffered <= 2 * 70_000,
+                "{}",
+                stats.receive_buffered
+            );
             if side.has_ended() {
                 assert!(side.poll_timeout().is_none(), "a timer after the end");
             }
