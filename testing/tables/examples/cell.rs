@@ -35,7 +35,6 @@ fn main() {
                 weather,
                 buffer: (number(4).unwrap_or(4.0) as usize) << 20,
             };
-            let begun = std::time::Instant::now();
             match run_with(
                 &cell,
                 config.clone(),
@@ -43,7 +42,7 @@ fn main() {
                 Duration::from_secs(60),
             ) {
                 Ok(o) => println!(
-                    "rtt {rtt} loss {loss}: {:.2} Mbit/s, {} MB, rtx {} to {} red {} undone {} cwnd {} srtt {:?}, took {:.1}s",
+                    "rtt {rtt} loss {loss}: {:.2} Mbit/s, {} MB, rtx {} to {} red {} undone {} cwnd {} srtt {:?}",
                     o.goodput,
                     o.received >> 20,
                     o.stats.chunks_retransmitted,
@@ -51,8 +50,7 @@ fn main() {
                     o.stats.congestion_events,
                     o.stats.spurious_events,
                     o.stats.congestion_window,
-                    o.stats.rtt,
-                    begun.elapsed().as_secs_f32()
+                    o.stats.rtt
                 ),
                 Err(e) => println!("{e}"),
             }

@@ -66,6 +66,8 @@ impl Least {
 struct Watch {
     lost: u64,
     arrived: u64,
+    /// Arrived bytes that do not make a chunk yet.
+    bytes: usize,
     /// What the path loses whatever we do.
     background: f64,
     /// The loss that the window was reduced for before the span began, which may be taken back.
@@ -106,6 +108,8 @@ impl Watch {
                 self.background = rate;
                 return Verdict::InVain;
             }
+            // What is still lost is not the window's, within reason.
+            self.background = self.background.max(rate.min(EXCESS));
         }
         if rate > (2.0 * self.background).min(self.background + MORE) + EXCESS {
             self.on_trial = Some(rate);
@@ -151,6 +155,11 @@ impl Tolerant {
         let known = self.samples.min(RECENT);
         let recent = self.recent[..known].iter().copied().min()?;
         Some((self.least.value()?, recent))
+    }
+
+    /// Bytes of a chunk that fills a packet, with its header.
+    fn chunk(&self) -> usize {
+        self.packet - crate::packet::HEADER
     }
 
     /// The share of the window that a loss now leaves.
@@ -223,7 +232,11 @@ impl Congestion for Tolerant {
             self.recent[self.samples % RECENT] = rtt;
             self.samples += 1;
         }
-        self.watch.arrived += (acknowledged.bytes / self.packet).max(1) as u64;
+        // Chunks of full packets; a SACK for small ones says more of loss than of its rate.
+        self.watch.bytes += acknowledged.bytes;
+        let chunks = self.watch.bytes / self.chunk();
+        self.watch.bytes -= chunks * self.chunk();
+        self.watch.arrived += chunks as u64;
         if acknowledged.round_ended {
             self.end_round();
         }

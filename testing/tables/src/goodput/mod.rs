@@ -111,7 +111,13 @@ pub fn run_with(
 ) -> Result<Outcome, Error> {
     let config = config.with_buffers(cell.buffer, cell.buffer);
     let link = cell.link();
-    let mut net = connect(1, link, &[config.clone()], volume, Duration::ZERO)?;
+    let mut net = connect(
+        1,
+        link,
+        std::slice::from_ref(&config),
+        volume,
+        Duration::ZERO,
+    )?;
     let start = net.now();
     let mut log = vec![(start, 0)];
     while net.b.received() < volume && net.now().since(start) < limit {
