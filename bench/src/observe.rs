@@ -84,9 +84,8 @@ impl Observer {
             let mut buffer = vec![0_u8; 256];
             while !stopped.load(Ordering::Relaxed) {
                 // SAFETY: the kernel writes at most what the buffer holds.
-                let got = unsafe {
-                    libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), 0)
-                };
+                let got =
+                    unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
                 if let Ok(got) = usize::try_from(got)
                     && let Some(size) = payload(&buffer[..got])
                 {

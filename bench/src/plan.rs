@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     println!("load before {load}, after {}", usage::load());
     if let Some(file) = &arguments.json {
         let text = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
-        std::fs::write(file, text + "\n").map_err(|error| format!("{}: {error}", file.display()))?;
+        std::fs::write(file, text + "\n")
+            .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
     plot::draw(&results, arguments.suite.name(), &figures)

@@ -46,11 +46,22 @@ fn paint(root: &Area<'_>, blocks: &[Vec<&Figure>]) -> Result<(), Box<dyn std::er
         let head = format!("{}, {} ({})", block[0].metric, block[0].case, block[0].unit);
         root.draw(&Text::new(head, (10, y), title.clone()))?;
         y += LINE;
-        let most = block.iter().map(|it| it.max).fold(f64::MIN_POSITIVE, f64::max);
+        let most = block
+            .iter()
+            .map(|it| it.max)
+            .fold(f64::MIN_POSITIVE, f64::max);
         let at = |value: f64| LEFT + (f64::from(RIGHT - LEFT) * value.max(0.0) / most) as i32;
         for figure in block {
-            let colour = if figure.contender == "ours" { RED } else { BLUE };
-            root.draw(&Text::new(figure.contender.clone(), (LEFT - 8, y + 2), right.clone()))?;
+            let colour = if figure.contender == "ours" {
+                RED
+            } else {
+                BLUE
+            };
+            root.draw(&Text::new(
+                figure.contender.clone(),
+                (LEFT - 8, y + 2),
+                right.clone(),
+            ))?;
             let bar = [(LEFT, y + 3), (at(figure.median), y + LINE - 4)];
             root.draw(&Rectangle::new(bar, colour.mix(0.6).filled()))?;
             let middle = y + LINE / 2;

@@ -99,7 +99,12 @@ fn data(contender: &mut dyn Contender, name: &str, arguments: &Arguments) -> Res
         sleep(Duration::from_millis(500));
         let span = watch(&arrived, arguments.seconds);
         let megabytes = span.bytes / 1e6;
-        print(&Sample::new("goodput", &case, "MB/s", megabytes / span.seconds))?;
+        print(&Sample::new(
+            "goodput",
+            &case,
+            "MB/s",
+            megabytes / span.seconds,
+        ))?;
         if megabytes > 0.0 {
             let cpu = span.cpu / megabytes * 1e3;
             print(&Sample::new("CPU", &case, "s/GB", cpu))?;
@@ -180,7 +185,12 @@ fn media(contender: &mut dyn Contender, arguments: &Arguments) -> Result<(), Str
         sleep(Duration::from_millis(500));
         let span = watch(&arrived, arguments.seconds);
         let packets = span.bytes / RTP_PAYLOAD as f64;
-        print(&Sample::new("RTP packets", &case, "per second", packets / span.seconds))?;
+        print(&Sample::new(
+            "RTP packets",
+            &case,
+            "per second",
+            packets / span.seconds,
+        ))?;
         if packets > 0.0 {
             let each = span.cpu / packets * 1e6;
             print(&Sample::new("CPU of a packet", &case, "us", each))?;

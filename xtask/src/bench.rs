@@ -8,9 +8,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let manifest = root.join("bench/Cargo.toml");
     let manifest = manifest.to_string_lossy();
     let mut all = vec!["run", "--release", "--quiet", "--manifest-path", &manifest];
-    // Another stack that needs more than a compiler is asked for by name.
-    if arguments.iter().any(|it| it.contains("libdatachannel")) {
-        all.extend(["--features", "datachannel"]);
+    // A stack that takes long to build is asked for by name.
+    if arguments.iter().any(|it| it.contains("webrtc")) {
+        all.extend(["--features", "webrtc"]);
     }
     all.push("--");
     all.extend(arguments.iter().map(String::as_str));

@@ -1,7 +1,5 @@
 //! Who is measured: one module each behind one small trait.
 
-#[cfg(feature = "datachannel")]
-mod datachannel;
 mod ours;
 mod quinn;
 mod raw;
@@ -77,8 +75,6 @@ pub(crate) fn names(suite: Suite) -> Vec<&'static str> {
         "str0m",
         #[cfg(feature = "webrtc")]
         "webrtc",
-        #[cfg(feature = "datachannel")]
-        "libdatachannel",
     ];
     if suite == Suite::Data {
         names.extend(["quinn", "udp", "udp-gso", "aes-gcm"]);
@@ -94,8 +90,6 @@ pub(crate) fn named(name: &str) -> Option<Box<dyn Contender>> {
         "str0m" => Box::new(str0m::Str0m::default()),
         #[cfg(feature = "webrtc")]
         "webrtc" => Box::new(webrtc::WebRtc::default()),
-        #[cfg(feature = "datachannel")]
-        "libdatachannel" => Box::new(datachannel::LibDataChannel::default()),
         "quinn" => Box::new(quinn::Quinn::default()),
         "udp" => Box::new(raw::Raw::Plain),
         "udp-gso" => Box::new(raw::Raw::Segmented),

@@ -74,7 +74,10 @@ impl Drop for RawPair {
 type Done = Result<(), Box<dyn std::error::Error>>;
 
 fn sockets() -> std::io::Result<(UdpSocket, UdpSocket)> {
-    let (from, to) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    let (from, to) = (
+        UdpSocket::bind("127.0.0.1:0")?,
+        UdpSocket::bind("127.0.0.1:0")?,
+    );
     from.connect(to.local_addr()?)?;
     to.set_read_timeout(Some(std::time::Duration::from_millis(100)))?;
     Ok((from, to))

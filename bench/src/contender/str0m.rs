@@ -56,8 +56,15 @@ enum Told {
 
 enum Task {
     Idle,
-    Pour { data: Vec<u8>, next: usize },
-    Stream { each: Duration, begun: Instant, bursts: u32 },
+    Pour {
+        data: Vec<u8>,
+        next: usize,
+    },
+    Stream {
+        each: Duration,
+        begun: Instant,
+        bursts: u32,
+    },
 }
 
 struct Peer {
@@ -108,14 +115,21 @@ fn run(mut poll: Poll, orders: &Receiver<Order>) -> Done {
             None => None,
         };
         match poll.poll(&mut events, wait) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                return Err(error.into());
+            }
             _ => {}
         }
         for order in orders.try_iter() {
             carry_out(order, &mut peers, &poll)?;
         }
         let mut ready = std::mem::take(&mut unread);
-        ready.extend(events.iter().map(|it| it.token().0).filter(|it| *it != WAKE.0));
+        ready.extend(
+            events
+                .iter()
+                .map(|it| it.token().0)
+                .filter(|it| *it != WAKE.0),
+        );
         ready.sort_unstable();
         ready.dedup();
         for name in ready {
@@ -193,7 +207,8 @@ impl Peer {
                 destination: self.local,
                 contents: buffer[..got].try_into()?,
             };
-            self.rtc.handle_input(Input::Receive(Instant::now(), receive))?;
+            self.rtc
+                .handle_input(Input::Receive(Instant::now(), receive))?;
             self.drain()?;
         }
         Ok(true)
@@ -300,11 +315,7 @@ impl Peer {
 
 type Failure = Box<dyn std::error::Error>;
 
-fn peer(
-    wish: Wish,
-    told: Sender<Told>,
-    arrived: Arc<Arrived>,
-) -> Result<Box<Peer>, Failure> {
+fn peer(wish: Wish, told: Sender<Told>, arrived: Arc<Arrived>) -> Result<Box<Peer>, Failure> {
     let socket = UdpSocket::bind("127.0.0.1:0".parse()?)?;
     let state = UdpSocketState::new((&socket).into())?;
     let _ = state.set_recv_buffer_size((&socket).into(), 1 << 20);
@@ -353,13 +364,9 @@ impl Str0m {
                 change.add_channel("bench".into());
                 None
             }
-            Wish::Media => Some(change.add_media(
-                MediaKind::Video,
-                Direction::SendOnly,
-                None,
-                None,
-                None,
-            )),
+            Wish::Media => {
+                Some(change.add_media(MediaKind::Video, Direction::SendOnly, None, None, None))
+            }
         };
         let (offer, pending) = change.apply().ok_or("nothing to offer")?;
         let offer = SdpOffer::from_sdp_string(&offer.to_sdp_string())?;

@@ -111,7 +111,14 @@ fn codec() -> RTCRtpCodec {
 
 async fn end(
     arrived: &Arc<Arrived>,
-) -> Result<(Arc<dyn PeerConnection>, UnboundedSender<Told>, UnboundedReceiver<Told>), Failure> {
+) -> Result<
+    (
+        Arc<dyn PeerConnection>,
+        UnboundedSender<Told>,
+        UnboundedReceiver<Told>,
+    ),
+    Failure,
+> {
     let (tell, told) = unbounded_channel();
     let mut media = MediaEngine::default();
     media.register_codec(
@@ -138,7 +145,11 @@ async fn end(
     Ok((Arc::new(made), tell, told))
 }
 
-async fn until(told: &mut UnboundedReceiver<Told>, what: &Told, times: usize) -> Result<(), Failure> {
+async fn until(
+    told: &mut UnboundedReceiver<Told>,
+    what: &Told,
+    times: usize,
+) -> Result<(), Failure> {
     let mut seen = 0;
     while seen < times {
         let next = tokio::time::timeout(PATIENCE, told.recv()).await;
@@ -191,7 +202,8 @@ async fn connect(
                 RtpCodecKind::Video,
                 vec![encoding],
             )));
-            a.add_track(Arc::clone(&made) as Arc<dyn TrackLocal>).await?;
+            a.add_track(Arc::clone(&made) as Arc<dyn TrackLocal>)
+                .await?;
             track = Some(made);
         }
     }
