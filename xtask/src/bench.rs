@@ -8,10 +8,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let manifest = root.join("bench/Cargo.toml");
     let manifest = manifest.to_string_lossy();
     let mut all = vec!["run", "--release", "--quiet", "--manifest-path", &manifest];
-    // A stack that takes long to build is asked for by name.
-    if arguments.iter().any(|it| it.contains("webrtc")) {
-        all.extend(["--features", "webrtc"]);
-    }
     all.push("--");
     all.extend(arguments.iter().map(String::as_str));
     let target = std::env::var("CARGO_TARGET_DIR")

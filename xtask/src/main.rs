@@ -39,7 +39,11 @@ enum Chore {
         arguments: Vec<String>,
     },
     /// Makes one call between the program and a real browser and prints its figures
-    Show,
+    Show {
+        /// Saves a picture of the page
+        #[arg(long, value_name = "FILE.png")]
+        screenshot: Option<String>,
+    },
     /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
     Tables {
         /// Which one: `goodput` or `ice`
@@ -70,16 +74,22 @@ fn main() -> ExitCode {
         Chore::Dag => dag::check(),
         Chore::Prepare => prepare::all(),
         Chore::Bench { arguments } => bench::run(&arguments),
-        Chore::Show => run::cargo(&[
-            "run",
-            "--release",
-            "--quiet",
-            "--package",
-            "esp-e2e",
-            "--bin",
-            "show",
-        ]),
-        Chore::Tables { name } => tables::write(&name),
+        Chore::Show { screenshot } => {
+            let mut arguments = vec![
+                "run",
+                "--release",
+                "--quiet",
+                "--package",
+                "esp-e2e",
+                "--bin",
+                "show",
+                "--",
+            ];
+            if let Some(file) = &screenshot {
+                arguments.extend(["--screenshot", file]);
+            }
+            run::cargo(&arguments)
+        }
         Chore::Soak { calls } => run::cargo(&[
             "run",
             "--release",

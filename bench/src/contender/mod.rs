@@ -5,8 +5,6 @@ mod quinn;
 mod raw;
 #[cfg(feature = "str0m")]
 mod str0m;
-#[cfg(feature = "webrtc")]
-mod webrtc;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,8 +71,6 @@ pub(crate) fn names(suite: Suite) -> Vec<&'static str> {
         "ours",
         #[cfg(feature = "str0m")]
         "str0m",
-        #[cfg(feature = "webrtc")]
-        "webrtc",
     ];
     if suite == Suite::Data {
         names.extend(["quinn", "udp", "udp-gso", "aes-gcm"]);
@@ -88,8 +84,6 @@ pub(crate) fn named(name: &str) -> Option<Box<dyn Contender>> {
         "ours" => Box::new(ours::Ours::default()),
         #[cfg(feature = "str0m")]
         "str0m" => Box::new(str0m::Str0m::default()),
-        #[cfg(feature = "webrtc")]
-        "webrtc" => Box::new(webrtc::WebRtc::default()),
         "quinn" => Box::new(quinn::Quinn::default()),
         "udp" => Box::new(raw::Raw::Plain),
         "udp-gso" => Box::new(raw::Raw::Segmented),
