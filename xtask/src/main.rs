@@ -90,6 +90,7 @@ fn main() -> ExitCode {
             }
             run::cargo(&arguments)
         }
+        Chore::Tables { name } => tables::write(&name),
         Chore::Soak { calls } => run::cargo(&[
             "run",
             "--release",
