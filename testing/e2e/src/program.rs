@@ -52,6 +52,7 @@ impl Program {
             .map_err(|error| format!("{command:?}: {error}"))?;
         let said = Arc::new(Mutex::new(VecDeque::new()));
         let (sender, events) = channel();
+        let also = sender.clone();
         let mut readers = Vec::new();
         if let Some(out) = process.stdout.take() {
             readers.push(read(out, &said, move |line| {
@@ -62,7 +63,10 @@ impl Program {
             }));
         }
         if let Some(err) = process.stderr.take() {
-            readers.push(read(err, &said, |_| {}));
+            // It has ended once both of its streams have: the last word may come by this one.
+            readers.push(read(err, &said, move |_| {
+                let _ = &also;
+            }));
         }
         Ok(Program {
             process,
