@@ -127,6 +127,7 @@ impl Agent {
             .with_families(relay.families)
             .with_retransmission(retransmission);
         config.lifetime = self.config.relay_lifetime;
+        config.renewal = self.config.relay_renewal;
         config.max_peers = self.config.max_remote_candidates + 16;
         let origin = Origin {
             now,

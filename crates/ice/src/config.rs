@@ -34,6 +34,8 @@ pub struct Config {
     pub tcp_passive: bool,
     /// The lifetime that is asked for allocations; `None` leaves it to the server.
     pub relay_lifetime: Option<Duration>,
+    /// After so long permissions and channels on TURN servers are renewed, from 1 s, below 5 minutes; 4 minutes.
+    pub relay_renewal: Duration,
     /// Most candidates of the peer that are kept, 1 to 1,000; 64.
     pub max_remote_candidates: usize,
     /// Most pairs (RFC 8445 §6.1.2.5), 1 to 4,000; 100.
@@ -161,6 +163,7 @@ impl Default for Config {
             tcp_active: true,
             tcp_passive: false,
             relay_lifetime: None,
+            relay_renewal: Duration::from_secs(240),
             max_remote_candidates: 64,
             max_pairs: 100,
             max_early_checks: 32,
@@ -209,6 +212,7 @@ with! {
     with_tcp_active = tcp_active: bool;
     with_tcp_passive = tcp_passive: bool;
     with_relay_lifetime = relay_lifetime: Option<Duration>;
+    with_relay_renewal = relay_renewal: Duration;
     with_max_remote_candidates = max_remote_candidates: usize;
     with_max_pairs = max_pairs: usize;
     with_max_early_checks = max_early_checks: usize;
@@ -257,6 +261,11 @@ impl Config {
             (
                 self.consent.expiry > self.consent.interval,
                 "consent.expiry must exceed consent.interval",
+            ),
+            // RFC 8656 §9: a permission lives 5 minutes.
+            (
+                (second..300 * second).contains(&self.relay_renewal),
+                "relay_renewal",
             ),
             (self.disconnected_after >= second, "disconnected_after"),
             (self.binding_refresh >= second, "binding_refresh"),

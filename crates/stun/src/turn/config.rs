@@ -41,6 +41,10 @@ pub struct TurnConfig {
     pub retransmission: Retransmission,
     /// After so long without a packet to the server, a Binding indication keeps NATs open (UDP).
     pub keepalive: Duration,
+    /// After so long permissions and channels are renewed; 4 minutes. Permissions live 5 minutes
+    /// (RFC 8656 §9); channels live 10, and binding one again renews its peer's permission as well
+    /// (§12.1), so that both are renewed alike.
+    pub renewal: Duration,
     /// Peers, permissions and channels each, that may be held at once.
     pub max_peers: usize,
     /// What is said about this program, if anything.
@@ -61,6 +65,7 @@ impl TurnConfig {
             retransmission: Retransmission::default(),
             // RFC 8445 §11: 15 s at least.
             keepalive: Duration::from_secs(15),
+            renewal: Duration::from_secs(240),
             max_peers: 64,
             software: None,
         }
@@ -84,6 +89,13 @@ impl TurnConfig {
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets after how long permissions and channels are renewed.
+    #[must_use]
+    pub fn with_renewal(mut self, renewal: Duration) -> Self {
+        self.renewal = renewal;
         self
     }
 

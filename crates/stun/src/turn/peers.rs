@@ -9,10 +9,6 @@ use esp_wire::Instant;
 use crate::turn::TurnEvent;
 use crate::turn::frame::CHANNELS;
 
-/// Permissions live 5 minutes (RFC 8656 §9); channels live 10, and binding one again renews its
-/// peer's permission as well (§12.1), so that both are renewed after 4.
-const RENEW_AFTER: Duration = Duration::from_secs(240);
-
 /// How far the server has agreed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grant {
@@ -171,9 +167,9 @@ impl Peers {
         all.filter_map(|grant| grant.due()).min()
     }
 
-    /// The server agreed; true when it did so for the first time.
-    pub(crate) fn on_granted(&mut self, now: Instant, wish: Wish) -> bool {
-        let renew_at = now + RENEW_AFTER;
+    /// The server agreed, and is asked again after `renewal`; true when it did so for the first time.
+    pub(crate) fn on_granted(&mut self, now: Instant, wish: Wish, renewal: Duration) -> bool {
+        let renew_at = now + renewal;
         let granted = Grant::Granted { renew_at };
         match wish {
             Wish::Permission(peer) => {
@@ -217,5 +213,25 @@ impl Peers {
                 self.by_number.remove(&number);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_granted_is_asked_again_after_the_renewal() {
+        let second = Duration::from_secs(1);
+        let peer: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let mut peers = Peers::default();
+        assert!(peers.permit(peer.ip(), 1) && peers.bind(peer, 1));
+        let now = Instant::ZERO + second;
+        let channel = peers.next_wish(now).unwrap();
+        assert!(matches!(channel, Wish::Channel(..)));
+        assert!(peers.on_granted(now, channel, 7 * second));
+        assert_eq!(peers.next_due(), Some(now + 7 * second));
+        assert_eq!(peers.next_wish(now + 6 * second), None);
+        assert_eq!(peers.next_wish(now + 7 * second), Some(channel));
     }
 }

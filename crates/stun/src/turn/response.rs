@@ -179,7 +179,7 @@ impl TurnClient {
             }
             Purpose::Close => self.end(TurnEvent::Closed),
             Purpose::Peer(wish) => {
-                if self.peers.on_granted(now, wish) {
+                if self.peers.on_granted(now, wish, self.config.renewal) {
                     self.events.push_back(wish.granted_event());
                 }
             }
