@@ -147,7 +147,7 @@ impl Agent {
     /// The stream to a server is open.
     pub(crate) fn on_stream_opened(&mut self, now: Instant, stream: SocketId, local: SocketAddr) {
         let Some(at) = self.relays.of_via(stream) else {
-            return;
+            return self.on_query_opened(now, stream);
         };
         if self.relays.list[at].stage == Stage::Opening {
             self.relays.list[at].local = Some(local.ip());
@@ -167,7 +167,7 @@ impl Agent {
     /// The stream or socket of an allocation could not be opened, or has ended.
     pub(crate) fn on_relay_closed(&mut self, now: Instant, socket: SocketId, reason: &str) {
         let Some(at) = self.relays.of_via(socket) else {
-            return;
+            return self.on_query_closed(socket, reason);
         };
         // The driver has closed it already.
         let relay = &mut self.relays.list[at];
@@ -284,9 +284,10 @@ impl Agent {
         mapped: Option<SocketAddr>,
         transport: Transport,
     ) {
-        // UDP before TCP before TLS, and the earlier before the later.
+        // UDP before DTLS before TCP before TLS, and the earlier before the later.
         let class = match transport {
             Transport::Udp => 0x8000,
+            Transport::Dtls => 0x7000,
             Transport::Tcp => 0x6000,
             Transport::Tls => 0x4000,
         };

@@ -29,7 +29,7 @@ impl Agent {
     pub fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> bool {
         self.clock = now;
         // A permission is asked for before what needs it.
-        if self.poll_relays(now, train) {
+        if self.poll_relays(now, train) || self.poll_queries(now, train) {
             return true;
         }
         let was_full = self.outbox.is_full();

@@ -16,6 +16,7 @@ use esp_wire::{
 };
 
 use crate::agent::Agent;
+use crate::asking::Query;
 use crate::candidate::CandidateKind;
 use crate::event::{Event, GatheringState};
 use crate::local::BaseRole;
@@ -102,6 +103,8 @@ pub(crate) struct Gathering {
     servers: Vec<Server>,
     next_server: u32,
     tasks: Vec<Task>,
+    /// Servers that are asked over streams.
+    pub(crate) queries: Vec<Query>,
     /// When those who wait should go without, until it was told.
     overdue: Option<Instant>,
     /// No refreshes once a pair is selected.
@@ -115,18 +118,27 @@ impl Gathering {
         self.servers.iter().find(|server| server.id == id)
     }
 
+    /// Number, transport and address of all servers that are asked over streams.
+    pub(crate) fn stream_servers(&self) -> Vec<(u32, Transport, SocketAddr)> {
+        self.addresses_of(|server| !server.relays() && server.transport != Transport::Udp)
+    }
+
+    fn addresses_of(&self, wanted: impl Fn(&Server) -> bool) -> Vec<(u32, Transport, SocketAddr)> {
+        let servers = self.servers.iter().filter(|server| wanted(server));
+        let addresses = servers.flat_map(|server| {
+            let addresses = server.addresses.iter();
+            addresses.map(|address| (server.id, server.transport, *address))
+        });
+        addresses.collect()
+    }
+
     pub(crate) fn server_mut(&mut self, id: u32) -> Option<&mut Server> {
         self.servers.iter_mut().find(|server| server.id == id)
     }
 
     /// Number, transport and address of all servers that relay.
     pub(crate) fn relay_servers(&self) -> Vec<(u32, Transport, SocketAddr)> {
-        let servers = self.servers.iter().filter(|server| server.relays());
-        let addresses = servers.flat_map(|server| {
-            let addresses = server.addresses.iter();
-            addresses.map(|address| (server.id, server.transport, *address))
-        });
-        addresses.collect()
+        self.addresses_of(Server::relays)
     }
 
     /// There is something new to gather.
@@ -146,11 +158,13 @@ impl Gathering {
             Progress::Failed if !self.concluded && task.failures < ATTEMPTS => Some(task.next),
             _ => None,
         });
-        tasks.chain(self.overdue).min()
+        let queries = self.queries.iter().filter_map(Query::next);
+        tasks.chain(queries).chain(self.overdue).min()
     }
 
     fn is_idle(&self) -> bool {
         self.tasks.iter().all(|task| task.settled)
+            && self.queries.iter().all(Query::is_settled)
             && !self.servers.iter().any(|server| server.query.is_some())
     }
 
@@ -187,7 +201,8 @@ impl Gathering {
 impl Agent {
     /// Sets the servers to gather from, in place of those before; candidates learned stay.
     ///
-    /// Servers that speak UDP are asked for our reflexive address, `turn:` and `turns:` URLs for
+    /// Servers that speak UDP are asked for our reflexive address (`stuns:` ones, and `stun:` ones over TCP,
+    /// whether they answer: the address of a stream makes no candidate), `turn:` and `turns:` URLs for
     /// relayed ones. Other credentials of a known URL are tried on its allocations, which stay whatever
     /// comes of it; allocations of a URL that is gone are given back when data does not take them. A
     /// URL that cannot be used is told by [`Event::ServerFailed`].
@@ -229,6 +244,7 @@ impl Agent {
             relay.retired |= !kept.iter().any(|server| server.id == relay.server);
         }
         self.gathering.servers = kept;
+        self.drop_queries();
         self.plan_requests();
         self.plan_relays();
         self.run(now);
@@ -258,15 +274,6 @@ impl Agent {
 
     fn open_server(&mut self, url: &str, login: &IceServer) -> Result<Server, String> {
         let parsed: ServerUrl = url.parse().map_err(|error| format!("{error}"))?;
-        match (parsed.scheme, parsed.transport) {
-            (Scheme::Stun, Transport::Udp)
-            | (Scheme::Turn, _)
-            | (Scheme::Turns, Transport::Tls) => {}
-            (Scheme::Stun | Scheme::Stuns, _) => {
-                return Err("only STUN over UDP is used for gathering".to_owned());
-            }
-            (Scheme::Turns, _) => return Err("TURN over DTLS is not supported".to_owned()),
-        }
         self.gathering.next_server += 1;
         let mut server = Server {
             id: self.gathering.next_server,
@@ -332,6 +339,7 @@ impl Agent {
         if self.gathering.state == GatheringState::New {
             return;
         }
+        self.plan_queries();
         let udp = |server: &&Server| server.transport == Transport::Udp;
         let servers = self.gathering.servers.iter().filter(udp);
         let addresses: Vec<_> = servers
@@ -408,6 +416,7 @@ impl Agent {
             self.gathering.overdue = None;
             self.push_event(Event::GatheringOverdue);
         }
+        self.run_queries(now);
         self.tell_silent_servers();
         self.update_gathering(now);
     }

@@ -30,6 +30,7 @@
 //! |---|---|
 //! | the candidate line, priorities | `candidate.rs`, `priority.rs` |
 //! | sockets, host and server-reflexive candidates | `gathering.rs`, `interfaces.rs`, `local.rs` |
+//! | servers that are asked over a stream | `asking.rs` |
 //! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `relaying.rs` |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
 //! | candidates over TCP | `tcp.rs` |
@@ -59,6 +60,7 @@
 
 mod agent;
 mod allocate;
+mod asking;
 mod candidate;
 mod checklist;
 mod checks_in;

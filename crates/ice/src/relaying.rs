@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use esp_stun::turn::{Incoming, TurnError};
-use esp_wire::{Destination, Ecn, Instant, Room, SocketId, Train};
+use esp_wire::{Destination, Ecn, Instant, Room, SocketId, Train, Transport};
 
 use crate::agent::{Agent, Received};
 
@@ -110,13 +110,20 @@ impl Agent {
 
     /// Takes bytes of a stream to the peer or to a TURN server; application data waits for
     /// [`Agent::poll_received`].
-    pub(crate) fn on_stream_bytes(&mut self, now: Instant, stream: SocketId, data: &[u8]) {
-        if self.on_peer_bytes(now, stream, data) {
+    pub(crate) fn on_stream_bytes(&mut self, now: Instant, stream: SocketId, data: &mut [u8]) {
+        if self.on_peer_bytes(now, stream, data) || self.on_answer_bytes(now, stream, data) {
             return self.run(now);
         }
         let Some(at) = self.relays.of_via(stream) else {
             return;
         };
+        if self.relays.list[at].transport == Transport::Dtls {
+            // Each comes in a record of its own.
+            if let Some((start, len)) = self.unwrap(now, at, data) {
+                self.spill(&data[start..start + len]);
+            }
+            return self.run(now);
+        }
         let mut framer = std::mem::take(&mut self.relays.list[at].framer);
         framer.push(data);
         let broken = loop {

@@ -8,6 +8,7 @@
 use esp_wire::{Action, Instant};
 
 use crate::agent::Agent;
+use crate::asking::Query;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::event::{Event, GatheringState, State};
@@ -91,6 +92,9 @@ impl Agent {
         let sockets = owned.map(|relay| relay.via);
         self.actions
             .extend(sockets.map(|socket| Action::Close { socket }));
+        let queries = self.gathering.queries.iter().filter_map(Query::stream);
+        self.actions
+            .extend(queries.map(|socket| Action::Close { socket }));
         let others = self.locals.bases.iter();
         let listeners = others.filter(|base| base.role == BaseRole::Listener);
         let sockets = (self.streams.drain(..).map(|stream| stream.socket()))

@@ -61,6 +61,10 @@ pub enum Transport {
     Tcp,
     /// A TLS stream over TCP; the driver ends the TLS.
     Tls,
+    /// Datagrams in DTLS over UDP (RFC 7350); the driver ends the DTLS. It is opened as a stream is, but each
+    /// [`Input::StreamBytes`] is one whole datagram, each datagram of a train goes alone, and some get
+    /// lost.
+    Dtls,
 }
 
 /// One address of one network interface that is up.
@@ -169,13 +173,13 @@ pub enum Action {
     OpenStream {
         /// The name of the new stream.
         stream: SocketId,
-        /// TCP or TLS.
+        /// TCP, TLS or DTLS.
         transport: Transport,
         /// The local address to start from, if it matters.
         local: Option<SocketAddr>,
         /// The far end.
         remote: SocketAddr,
-        /// The name that the server's certificate must carry (TLS).
+        /// The name that the server's certificate must carry (TLS, DTLS).
         server_name: Option<String>,
     },
     /// Take in TCP streams (RFC 6544: a passive candidate); answered by [`Input::Bound`] or

@@ -101,7 +101,7 @@ pub struct ServerUrl {
     pub host: String,
     /// Port; 3478, or 5349 for the secured schemes, when the URL has none.
     pub port: u16,
-    /// UDP, TCP or TLS; `turns:` with `transport=udp` (DTLS) keeps [`Transport::Udp`].
+    /// UDP, TCP or TLS; `turns:` and `stuns:` with `transport=udp` are [`Transport::Dtls`].
     pub transport: Transport,
 }
 
@@ -154,6 +154,7 @@ fn parse(url: &str) -> Result<ServerUrl, &'static str> {
         None => Transport::Udp,
         // STUN URLs have no query (RFC 7064 §3.1), but many configurations carry one.
         Some(query) => match query.strip_prefix("transport=") {
+            Some("udp") if secure => Transport::Dtls,
             Some("udp") => Transport::Udp,
             Some("tcp" | "tls") if secure => Transport::Tls,
             Some("tcp") => Transport::Tcp,
@@ -204,6 +205,8 @@ mod tests {
         let url: ServerUrl = "turn:[2001:db8::1]:99?transport=tcp".parse().unwrap();
         assert_eq!((url.host.as_str(), url.port), ("2001:db8::1", 99));
         assert_eq!(url.transport, Transport::Tcp);
+        let url: ServerUrl = "turns:example.org?transport=udp".parse().unwrap();
+        assert_eq!((url.port, url.transport), (5349, Transport::Dtls));
     }
 
     #[test]

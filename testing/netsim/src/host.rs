@@ -9,6 +9,9 @@ use crate::endpoint::Endpoint;
 use crate::link::Pipe;
 use crate::topology::SiteId;
 
+/// What was accepted over DTLS has numbers from here on; its bytes are whole datagrams.
+pub(crate) const FIRST_SECURED: u32 = 0xC000_0000;
+
 /// Names a host of a net.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub(crate) usize);
@@ -97,7 +100,7 @@ impl<E> Host<E> {
     }
 
     /// The name of a stream that comes in at `to`; `None` when nothing listens there.
-    pub(crate) fn accept_at(&mut self, to: SocketAddr) -> Option<SocketId> {
+    pub(crate) fn accept_at(&mut self, to: SocketAddr, datagrams: bool) -> Option<SocketId> {
         let at = |local: &SocketAddr| {
             let any = local.ip().is_unspecified() && local.is_ipv4() == to.is_ipv4();
             local.port() == to.port() && (any || local.ip() == to.ip())
@@ -107,6 +110,7 @@ impl<E> Host<E> {
         let name = match listener {
             // Of these bits, the lower ones count.
             Some((listener, _)) => listener.accepted((number & 0x7fff) as u16),
+            None if self.listens_at(to) && datagrams => SocketId(number | FIRST_SECURED),
             None if self.listens_at(to) => SocketId(number),
             None => return None,
         };

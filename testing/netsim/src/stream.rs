@@ -1,7 +1,8 @@
 //! Plain stand-ins for TCP and TLS: reliable, in order, with the delay and rate of their path.
 //!
 //! A lost packet shows as a pause of a retransmission timeout. Bytes arrive cut at random places.
-//! TLS costs one more round trip to open; nothing is encrypted.
+//! TLS costs one more round trip to open; nothing is encrypted. Over DTLS each datagram arrives whole, or not at
+//! all.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ struct Stream {
     free: [Instant; 2],
     last: [Instant; 2],
     broken: bool,
+    /// DTLS.
+    datagrams: bool,
 }
 
 /// The way from one end to the other.
@@ -97,7 +100,9 @@ impl<E: Endpoint> Net<E> {
             return self.plan_tell(GIVE_UP, host, Tell::Closed(stream, "connection timed out"));
         };
         let round_trip = path.delay * 2;
-        let Some(accepted) = self.hosts[path.host.0].accept_at(path.local) else {
+        let datagrams = transport == Transport::Dtls;
+        let accepted = self.hosts[path.host.0].accept_at(path.local, datagrams);
+        let Some(accepted) = accepted else {
             let tell = Tell::Closed(stream, "connection refused");
             return self.plan_tell(round_trip, host, tell);
         };
@@ -111,9 +116,9 @@ impl<E: Endpoint> Net<E> {
             socket: accepted,
             local: path.local,
         };
-        self.join_ends(near_end, far_end, path);
+        self.join_ends([near_end, far_end], path, datagrams);
         let handshake = match transport {
-            Transport::Tls => round_trip,
+            Transport::Tls | Transport::Dtls => round_trip,
             _ => Duration::ZERO,
         };
         let tell = Tell::Opened(accepted, path.local, path.seen);
@@ -122,16 +127,17 @@ impl<E: Endpoint> Net<E> {
         self.plan_tell(round_trip + handshake, host, tell);
     }
 
-    fn join_ends(&mut self, near: End, far: End, path: Path) {
+    fn join_ends(&mut self, ends: [End; 2], path: Path, datagrams: bool) {
         let streams = &mut self.streams;
         streams.next += 1;
         let id = streams.next;
-        for (side, end) in [near, far].iter().enumerate() {
+        for (side, end) in ends.iter().enumerate() {
             streams.by_socket.insert((end.host, end.socket), (id, side));
         }
         let stream = Stream {
-            ends: [near, far],
+            ends,
             path,
+            datagrams,
             free: [self.now; 2],
             last: [self.now; 2],
             broken: false,
@@ -217,15 +223,20 @@ impl<E: Endpoint> Net<E> {
         let nanos = (data.len() as u64 * 8).saturating_mul(1_000_000_000) / stream.path.rate;
         let free = stream.free[side].max(self.now) + Duration::from_nanos(nanos);
         let mut at = free + stream.path.delay;
+        let datagrams = stream.datagrams;
         if self.rng.chance(stream.path.loss) {
+            if datagrams {
+                stream.free[side] = free;
+                return self.recycle(data);
+            }
             at += RETRANSMISSION;
         }
         at = at.max(stream.last[side]);
         (stream.free[side], stream.last[side]) = (free, at);
         let (to, delay) = (ends[1 - side], at.since(self.now));
         let cut = match self.rng.chance(0.25) {
-            true => self.rng.below(data.len() as u64) as usize,
-            false => 0,
+            true if !datagrams => self.rng.below(data.len() as u64) as usize,
+            _ => 0,
         };
         let (first, second) = data.split_at(cut);
         for part in [first, second] {

@@ -10,6 +10,7 @@ mod nats;
 mod properties;
 mod relays;
 mod scripted;
+mod servers;
 mod speed;
 mod support;
 mod tcp;

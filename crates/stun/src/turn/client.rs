@@ -370,7 +370,7 @@ impl TurnClient {
     }
 
     pub(crate) fn is_reliable(&self) -> bool {
-        self.config.transport != Transport::Udp
+        matches!(self.config.transport, Transport::Tcp | Transport::Tls)
     }
 
     /// Ends it with an error.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use esp_wire::Instant;
+use esp_wire::{Instant, Transport};
 
 use crate::attribute::known;
 use crate::auth::AuthVerdict;
@@ -237,7 +237,7 @@ impl TurnClient {
         let same_family = server.is_ipv4() == self.server.is_ipv4();
         if purpose != Purpose::Allocate || self.redirects > MAX_REDIRECTS {
             self.on_failed(now, purpose, refused(ErrorCode::TRY_ALTERNATE, ""));
-        } else if self.is_reliable() || !same_family {
+        } else if self.config.transport != Transport::Udp || !same_family {
             self.on_failed(now, purpose, TurnError::TryAlternate(server, name));
         } else {
             self.server = server;

@@ -12,6 +12,7 @@ use esp_stun::turn::Framer;
 use esp_wire::{Action, Destination, Input, Instant, Room, SocketId, Train};
 
 use crate::endpoint::Endpoint;
+use crate::host::FIRST_SECURED;
 
 /// Sockets from here on relay; those below listen.
 const FIRST_RELAY: u32 = 100;
@@ -149,6 +150,11 @@ impl TurnServer {
         let Some((remote, mut framer)) = self.streams.remove(&stream) else {
             return;
         };
+        if stream.0 >= FIRST_SECURED {
+            self.on_message(now, (stream, remote), data);
+            self.streams.insert(stream, (remote, framer));
+            return;
+        }
         framer.push(data);
         loop {
             match framer.next_frame() {

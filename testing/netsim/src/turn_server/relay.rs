@@ -6,6 +6,7 @@ use esp_stun::{MessageBuilder, Method, TransactionId};
 use esp_wire::Instant;
 
 use super::{Client, FIRST_STREAM, TurnServer};
+use crate::host::FIRST_SECURED;
 
 impl TurnServer {
     pub(super) fn on_channel_data(&mut self, now: Instant, client: Client, bytes: &[u8]) {
@@ -56,7 +57,7 @@ impl TurnServer {
                 let mut message = number.to_be_bytes().to_vec();
                 message.extend((data.len() as u16).to_be_bytes());
                 message.extend(data);
-                if client.0.0 >= FIRST_STREAM {
+                if (FIRST_STREAM..FIRST_SECURED).contains(&client.0.0) {
                     message.resize(message.len().next_multiple_of(4), 0);
                 }
                 message

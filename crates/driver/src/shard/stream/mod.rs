@@ -106,6 +106,7 @@ impl Streams {
                 let name = opening.server_name.as_deref();
                 Some(Tls::new(tools.tls, name, remote).map_err(|why| format!("{remote}: {why}"))?)
             }
+            Transport::Dtls => return Err(format!("{remote}: DTLS to servers is not built in")),
             Transport::Udp => return Err("UDP has no streams".into()),
         };
         let until = tools.now + tools.config.stream_connect_timeout;
