@@ -134,6 +134,7 @@ fn settings(role: Role, wish: Wish, certificate: Certificate) -> PeerConfig {
     let mut config = PeerConfig::default()
         .with_role(role)
         .with_certificate(certificate)
+        .with_largest_datagram(1_200)
         .with_loopback();
     config.ice.interfaces = InterfaceFilter::Only(vec!["lo".into()]);
     config.ice.ipv6 = false;

@@ -314,7 +314,7 @@ impl Agent {
                 self.on_stream_bytes(now, stream, data);
                 return Ok(None);
             }
-            Input::Writable { .. } => return Ok(None),
+            Input::Writable { .. } | Input::TooBig { .. } => return Ok(None),
         }
         self.run(now);
         Ok(None)

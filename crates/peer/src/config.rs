@@ -54,6 +54,13 @@ pub struct PeerConfig {
     pub early_bytes: usize,
     /// Packets that SRTP remembers to refuse replays.
     pub replay_window: usize,
+    /// Bytes of the largest datagram that the search for the path's MTU may come to (RFC 8899); 1,472, what
+    /// Ethernet carries over IPv4. `ice.max_datagram`, 1,200, is taken for granted; nothing is
+    /// searched for unless this is more.
+    pub largest_datagram: usize,
+    /// Whether descriptions offer and answer the shortcut past the SCTP handshake
+    /// (`a=sctp-init`, draft-hancke-tsvwg-snap).
+    pub snap: bool,
     /// Settings of ICE.
     pub ice: esp_ice::Config,
     /// Settings of RTP.
@@ -87,6 +94,8 @@ impl Default for PeerConfig {
             dtls: Versions::Auto,
             early_bytes: 64 * 1024,
             replay_window: 1_024,
+            largest_datagram: 1_472,
+            snap: true,
             ice: esp_ice::Config::default(),
             rtp: esp_rtp::Config::default(),
             sctp: esp_sctp::Config::default(),
@@ -152,6 +161,18 @@ impl PeerConfig {
         self
     }
 
+    /// With this largest datagram in the search for the path's MTU, in bytes; up to 1,200 for no search.
+    pub fn with_largest_datagram(mut self, bytes: usize) -> Self {
+        self.largest_datagram = bytes;
+        self
+    }
+
+    /// With or without the shortcut past the SCTP handshake.
+    pub fn with_snap(mut self, on: bool) -> Self {
+        self.snap = on;
+        self
+    }
+
     /// With loopback addresses among the candidates, for tests on one host.
     pub fn with_loopback(mut self) -> Self {
         self.ice.include_loopback = true;
@@ -184,8 +205,8 @@ impl PeerConfig {
         if !self.has_media() && !self.data_channels {
             return wrong("nothing to carry: give it sound, pictures or data channels");
         }
-        if self.sctp.delivery != esp_sctp::Delivery::Whole {
-            return wrong("the peer delivers whole messages");
+        if self.largest_datagram > 65_000 {
+            return wrong("a datagram has at most 65000 bytes");
         }
         Ok(())
     }

@@ -50,6 +50,8 @@ pub struct Traffic {
     pub datagrams_in: u64,
     /// Their bytes.
     pub bytes_in: u64,
+    /// Bytes of the largest of them.
+    pub largest_in: usize,
     /// Datagrams sent, ICE's own not counted.
     pub datagrams_out: u64,
     /// Their bytes.

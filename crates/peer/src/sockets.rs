@@ -71,7 +71,8 @@ impl Sockets {
             | Input::StreamOpened { stream: socket, .. }
             | Input::StreamBytes { stream: socket, .. }
             | Input::Writable { socket }
-            | Input::Unreachable { socket, .. } => *socket = SocketId(self.inner(socket.0)?),
+            | Input::Unreachable { socket, .. }
+            | Input::TooBig { socket, .. } => *socket = SocketId(self.inner(socket.0)?),
             Input::Closed { socket, .. } => {
                 let inner = self.inner(socket.0)?;
                 self.open.remove(socket);

@@ -38,6 +38,8 @@ pub(crate) struct Pmtu {
     /// What passes, and what does not.
     passes: usize,
     fails: usize,
+    /// What the network said would pass, until it is known; 0 for nothing.
+    hint: usize,
     probe: Option<Probe>,
     due: bool,
     running: bool,
@@ -56,9 +58,11 @@ impl Pmtu {
         }
     }
 
-    fn restart(&mut self) {
+    /// Nothing is known of the path any more: back to the base, and a new search.
+    pub(crate) fn restart(&mut self) {
         self.passes = self.base;
         self.fails = self.ceiling + 4;
+        self.hint = 0;
         self.probe = None;
         self.due = self.running;
         self.timeouts = 0;
@@ -77,6 +81,9 @@ impl Pmtu {
 
     /// The next size to try, when the search goes on.
     fn candidate(&self) -> Option<usize> {
+        if self.hint > self.passes && self.hint < self.fails {
+            return Some(self.hint);
+        }
         if self.fails > self.ceiling {
             return (self.ceiling > self.passes).then_some(self.ceiling);
         }
@@ -135,6 +142,26 @@ impl Pmtu {
             Some(_) => {}
             None => self.fails = self.ceiling + 4,
         }
+    }
+
+    /// The network said that packets of more than `size` bytes do not pass. It may be wrong or forged:
+    /// nothing goes below the base, and what is said to pass is tried first (RFC 8899 §4.6.2). True when
+    /// packets in use are too large.
+    pub(crate) fn on_too_big(&mut self, size: usize) -> bool {
+        let size = size.max(self.base) & !3;
+        if size + 4 >= self.fails {
+            return false;
+        }
+        self.fails = size + 4;
+        self.hint = size;
+        self.probe = None;
+        self.due = self.running;
+        let too_large = self.passes > size;
+        if too_large {
+            self.passes = self.base;
+            self.timeouts = 0;
+        }
+        too_large
     }
 
     /// Packets of the size in use arrive.
@@ -217,6 +244,21 @@ mod tests {
     fn after_a_while_larger_sizes_are_tried_again() {
         let mut pmtu = pmtu();
         search(&mut pmtu, 1_432);
+        pmtu.on_timer();
+        assert_eq!(search(&mut pmtu, 9_000).0, 8_900);
+    }
+
+    #[test]
+    fn word_of_the_network_shortens_the_search_and_never_goes_below_the_base() {
+        let mut pmtu = pmtu();
+        search(&mut pmtu, 8_900);
+        assert!(pmtu.on_too_big(1_399));
+        assert_eq!(pmtu.size(), 1_160);
+        assert_eq!(search(&mut pmtu, 1_399), (1_396, 1));
+        assert!(!pmtu.on_too_big(1_500));
+        assert!(pmtu.on_too_big(0));
+        assert_eq!(search(&mut pmtu, 9_000), (1_160, 0));
+        // Forged word is believed until the next search.
         pmtu.on_timer();
         assert_eq!(search(&mut pmtu, 9_000).0, 8_900);
     }

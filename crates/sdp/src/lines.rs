@@ -244,7 +244,9 @@ pub(crate) fn data(media: &mut Media, local: &DataLocal, legacy: bool, sctp_init
     } else {
         push(lines, "sctp-port", local.sctp_port);
     }
-    push(lines, "max-message-size", local.max_message_size);
+    // RFC 8841 §6.1: 0 stands for any size.
+    let size = Some(local.max_message_size).filter(|size| *size != u64::MAX);
+    push(lines, "max-message-size", size.unwrap_or(0));
     if let Some(init) = local.sctp_init.as_ref().filter(|_| sctp_init) {
         push(lines, "sctp-init", init);
     }

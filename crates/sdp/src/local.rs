@@ -58,7 +58,8 @@ impl MediaLocal {
 pub struct DataLocal {
     /// Our SCTP port.
     pub sctp_port: u16,
-    /// The longest message that our receive memory can assemble, bytes; never 0.
+    /// The longest message that we take, in bytes: what our receive memory can assemble, or `u64::MAX`
+    /// for any where messages are taken in parts. Never 0.
     pub max_message_size: u64,
     /// Our INIT chunk in base64, to skip the SCTP handshake with peers that do the same; offered
     /// only when set, answered only when offered.

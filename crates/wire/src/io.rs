@@ -139,6 +139,15 @@ pub enum Input<'a> {
         /// The destination.
         remote: SocketAddr,
     },
+    /// The network said that datagrams were too big for a destination (ICMP; RFC 8899 §4.6).
+    TooBig {
+        /// The socket that sent.
+        socket: SocketId,
+        /// The destination; without its port where the system does not tell it.
+        remote: SocketAddr,
+        /// Bytes of the largest datagram that fits, without the headers of IP and UDP.
+        size: usize,
+    },
     /// Answer to [`Action::Resolve`]; no address when the name is unknown or time ran out.
     Resolved {
         /// The question.

@@ -57,6 +57,7 @@ pub struct Train {
     unused: Room,
     destination: Option<Destination>,
     ecn: Ecn,
+    fragmentable: bool,
 }
 
 impl Train {
@@ -77,6 +78,7 @@ impl Train {
             unused: Room::default(),
             destination: None,
             ecn: Ecn::NotEct,
+            fragmentable: false,
         }
     }
 
@@ -97,6 +99,7 @@ impl Train {
         self.unused = room;
         self.destination = None;
         self.ecn = Ecn::NotEct;
+        self.fragmentable = false;
     }
 
     /// Lowers the number of datagrams that this train may hold.
@@ -306,6 +309,17 @@ impl Train {
     /// Sets the ECN mark of all datagrams.
     pub fn set_ecn(&mut self, ecn: Ecn) {
         self.ecn = ecn;
+    }
+
+    /// Whether the network may cut the datagrams in pieces (IP fragmentation).
+    pub fn is_fragmentable(&self) -> bool {
+        self.fragmentable
+    }
+
+    /// Lets the network cut the datagrams in pieces: for what was laid out for a path that took more, and
+    /// cannot be laid out anew (RFC 9260 §6.9). [`Train::begin`] forbids it again.
+    pub fn allow_fragments(&mut self) {
+        self.fragmentable = true;
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Packet {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) ecn: Ecn,
+    /// Larger than a link takes, it travels in pieces; no piece is lost alone.
+    pub(crate) fragmentable: bool,
     pub(crate) data: Vec<u8>,
 }
 

@@ -229,7 +229,11 @@ impl<A: Engine, B: Engine> Duplex<A, B> {
                 continue;
             }
             let mut ecn = self.train.ecn();
-            let fate = pipe.admit(self.now, segment.len() + 28, &mut ecn, &mut self.rng);
+            let mut len = segment.len() + 28;
+            if self.train.is_fragmentable() {
+                len = len.min(pipe.mtu());
+            }
+            let fate = pipe.admit(self.now, len, &mut ecn, &mut self.rng);
             let arrivals = match fate {
                 Fate::Lost(_) => [None, None],
                 Fate::Arrives(at) => [Some(at), None],

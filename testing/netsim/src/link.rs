@@ -201,6 +201,11 @@ impl Pipe {
         self.stats
     }
 
+    /// Bytes of the largest IP packet that it takes.
+    pub fn mtu(&self) -> usize {
+        self.link.mtu
+    }
+
     /// Bytes that wait for the rate at `now`.
     pub fn backlog(&self, now: Instant) -> usize {
         let Some(rate) = self.link.rate else {

@@ -24,7 +24,7 @@ impl<E: Endpoint> Net<E> {
         host: HostId,
         socket: SocketId,
         to: SocketAddr,
-        ecn: Ecn,
+        (ecn, fragmentable): (Ecn, bool),
         data: Vec<u8>,
     ) {
         let Some(local) = self.hosts[host.0].sockets.get(&socket) else {
@@ -37,6 +37,7 @@ impl<E: Endpoint> Net<E> {
             from,
             to,
             ecn,
+            fragmentable,
             data,
         };
         self.stats.sent += 1;
@@ -212,6 +213,10 @@ fn pass(
     mut packet: Packet,
     rng: &mut esp_wire::Rng,
 ) -> (Fate, Packet) {
-    let fate = pipe.admit(now, packet.ip_len(), &mut packet.ecn, rng);
+    let len = match packet.fragmentable {
+        true => packet.ip_len().min(pipe.mtu()),
+        false => packet.ip_len(),
+    };
+    let fate = pipe.admit(now, len, &mut packet.ecn, rng);
     (fate, packet)
 }

@@ -185,7 +185,10 @@ impl<E: Endpoint> Net<E> {
             data.extend_from_slice(segment);
             match self.is_stream(host, to.socket) {
                 true => self.send_bytes(host, to.socket, data),
-                false => self.send(host, to.socket, to.remote, train.ecn(), data),
+                false => {
+                    let marks = (train.ecn(), train.is_fragmentable());
+                    self.send(host, to.socket, to.remote, marks, data);
+                }
             }
         }
     }

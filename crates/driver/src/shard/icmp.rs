@@ -8,10 +8,21 @@ use mio::net::UdpSocket;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const ANSWERS: usize = 256;
 
-/// Reads the socket's queue of errors (ip(7), `IP_RECVERR`) and tells every destination that cannot be
-/// reached.
+/// Bytes of UDP's header, and of IP's by its version.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn read_unreachable(io: &UdpSocket, mut tell: impl FnMut(SocketAddr)) {
+const HEADERS: [usize; 3] = [8, 20, 40];
+
+/// What the network answered.
+pub(super) enum Answer {
+    /// The destination cannot be reached.
+    Unreachable,
+    /// A datagram has at most this many bytes.
+    TooBig(usize),
+}
+
+/// Reads the socket's queue of errors (ip(7), `IP_RECVERR`) and tells what it says of each destination.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn read_answers(io: &UdpSocket, mut tell: impl FnMut(SocketAddr, Answer)) {
     use std::io::IoSliceMut;
     use std::os::fd::AsRawFd;
 
@@ -45,11 +56,17 @@ pub(super) fn read_unreachable(io: &UdpSocket, mut tell: impl FnMut(SocketAddr))
             else {
                 continue;
             };
-            // "Too big" is for path MTU discovery, which finds out by itself.
             let too_big = i32::try_from(error.ee_errno)
                 .is_ok_and(|errno| Errno::from_raw(errno) == Errno::EMSGSIZE);
-            if FROM_NETWORK.contains(&error.ee_origin) && !too_big {
-                tell(to);
+            if too_big {
+                let [udp, v4, v6] = HEADERS;
+                let ip = if to.is_ipv4() { v4 } else { v6 };
+                tell(
+                    to,
+                    Answer::TooBig((error.ee_info as usize).saturating_sub(udp + ip)),
+                );
+            } else if FROM_NETWORK.contains(&error.ee_origin) {
+                tell(to, Answer::Unreachable);
             }
         }
     }
@@ -67,4 +84,4 @@ fn address(found: &nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> {
 
 /// Other systems tell nothing of an unconnected socket.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn read_unreachable(_: &UdpSocket, _: impl FnMut(SocketAddr)) {}
+pub(super) fn read_answers(_: &UdpSocket, _: impl FnMut(SocketAddr, Answer)) {}

@@ -8,6 +8,7 @@
 //! 5. service every peer that was touched: its actions, its outbox, its trains, its events.
 
 mod addresses;
+mod fragments;
 mod gate;
 mod icmp;
 mod link;
@@ -274,7 +275,7 @@ impl Shard {
                 )
             } else {
                 if failing {
-                    slot.read_unreachable(socket, now);
+                    slot.read_answers(socket, now);
                 }
                 slot.read(socket, now, &mut self.datagrams, READS)
             };

@@ -8,6 +8,7 @@ use esp_wire::{Action, Input, Instant, QueryId, SocketId, Train};
 use mio::{Interest, Token};
 
 use super::gate::Gated;
+use super::icmp::Answer;
 use super::names::Names;
 use super::sending::Stuck;
 use super::socket::{Read, Receiver, Socket};
@@ -127,12 +128,22 @@ impl Slot {
     }
 
     /// Hears what the network answered to datagrams of a socket.
-    pub(super) fn read_unreachable(&mut self, socket: SocketId, now: Instant) {
+    pub(super) fn read_answers(&mut self, socket: SocketId, now: Instant) {
         let Some((_, io)) = self.sockets.iter().find(|(id, _)| *id == socket) else {
             return;
         };
         let peer = &mut self.peer;
-        io.read_unreachable(|remote| hand(peer, now, Input::Unreachable { socket, remote }));
+        io.read_answers(|remote, answer| {
+            let input = match answer {
+                Answer::Unreachable => Input::Unreachable { socket, remote },
+                Answer::TooBig(size) => Input::TooBig {
+                    socket,
+                    remote,
+                    size,
+                },
+            };
+            hand(peer, now, input);
+        });
     }
 
     /// Does what a stream or a listener can do; `true` when it can do more.

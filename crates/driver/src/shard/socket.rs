@@ -7,7 +7,8 @@ use esp_wire::{Ecn, Input, Instant, SocketId, Train};
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 
-use super::icmp;
+use super::fragments::Leave;
+use super::icmp::{self, Answer};
 use crate::DriverConfig;
 
 /// Bytes that the kernel may merge into one receive (GRO).
@@ -134,11 +135,16 @@ impl Socket {
         let Some(to) = train.destination() else {
             return Sent::Refused;
         };
-        let ecn = to_codepoint(train.ecn());
+        let (ecn, fragmentable) = (to_codepoint(train.ecn()), train.is_fragmentable());
         let Some((bytes, size)) = train.contiguous() else {
             return Sent::Done;
         };
-        let most = || self.state.max_gso_segments();
+        let leave = fragmentable.then(|| Leave::take(&self.io));
+        // The kernel cuts trains only where each datagram fits the interface.
+        let most = || match leave {
+            Some(_) => 1,
+            None => self.state.max_gso_segments(),
+        };
         in_pieces(bytes, size, progress, most, |contents| {
             let transmit = Transmit {
                 destination: to.remote,
@@ -151,9 +157,9 @@ impl Socket {
         })
     }
 
-    /// Tells every destination of which the network said that it cannot be reached.
-    pub(super) fn read_unreachable(&self, tell: impl FnMut(SocketAddr)) {
-        icmp::read_unreachable(&self.io, tell);
+    /// Tells what the network said of destinations.
+    pub(super) fn read_answers(&self, tell: impl FnMut(SocketAddr, Answer)) {
+        icmp::read_answers(&self.io, tell);
     }
 }
 
@@ -263,12 +269,40 @@ mod tests {
         // The error that is still pending hits the next call, which is for somebody else.
         assert_eq!(send(somebody), Sent::Done);
         let mut told = Vec::new();
-        near.read_unreachable(|remote| told.push(remote));
+        near.read_answers(|remote, answer| {
+            assert!(matches!(answer, Answer::Unreachable));
+            told.push(remote);
+        });
         assert_eq!(told, [nobody]);
         let mut receiver = Receiver::new();
         let mut heard = 0;
         far.read(SocketId(1), Instant::ZERO, &mut receiver, |_, _| heard += 1);
         assert_eq!(heard, 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn leave_to_fragment_ends_with_the_train() {
+        use nix::libc;
+        use nix::sys::socket::getsockopt;
+        use nix::{getsockopt_impl, sockopt_impl};
+
+        sockopt_impl!(
+            /// How it is.
+            Discovery,
+            GetOnly,
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::c_int
+        );
+        let any = "127.0.0.1:0".parse().unwrap();
+        let (socket, _) = Socket::bind(any, &DriverConfig::default()).unwrap();
+        let now = || getsockopt(&socket.io, Discovery).unwrap();
+        assert_eq!(now(), libc::IP_PMTUDISC_PROBE);
+        let leave = Leave::take(&socket.io);
+        assert_eq!(now(), libc::IP_PMTUDISC_DONT);
+        drop(leave);
+        assert_eq!(now(), libc::IP_PMTUDISC_PROBE);
     }
 
     /// A kernel that answers each send by what `answer` says of its number and size.

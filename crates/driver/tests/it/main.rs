@@ -6,5 +6,6 @@
 mod addresses;
 mod calls;
 mod defects;
+mod mtu;
 mod pair;
 mod tasks;

@@ -49,7 +49,12 @@ impl Call {
         let Some(offer) = self.negotiation.to_answer.take() else {
             return Ok(());
         };
-        let local = self.local_description(config, Some(&offer))?;
+        let mut local = self.local_description(config, Some(&offer))?;
+        if let Some(data) = &mut local.data
+            && !self.takes_init(now, config, &offer)
+        {
+            data.sctp_init = None;
+        }
         let previous = self.negotiation.agreed.as_ref();
         let (answer, agreed) = esp_sdp::answer(&local, previous, &offer).map_err(bad)?;
         if let Some(transport) = &agreed.transport {
@@ -99,8 +104,8 @@ impl Call {
         local.video = local::video(config, self.rtp.local_ssrcs(mid_of(Kind::Video)), cname);
         local.data = config.data_channels.then_some(DataLocal {
             sctp_port: config.sctp.local_port,
-            max_message_size: config.sctp.max_message_size as u64,
-            sctp_init: None,
+            max_message_size: local::max_message_size(&config.sctp),
+            sctp_init: self.local_init(config),
         });
         local.candidates = self.negotiation.candidates.clone();
         local.end_of_candidates = self.negotiation.gathered;

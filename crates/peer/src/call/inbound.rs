@@ -10,6 +10,7 @@ impl Call {
         for datagram in data.chunks_mut(size.max(1)) {
             self.traffic.datagrams_in += 1;
             self.traffic.bytes_in += datagram.len() as u64;
+            self.traffic.largest_in = self.traffic.largest_in.max(datagram.len());
             match datagram.first() {
                 Some(20..=63) => self.on_dtls(now, datagram),
                 Some(128..=191) => self.on_srtp(now, datagram),

@@ -19,6 +19,14 @@ const H264_MODE_0: (u8, u8) = (104, 105);
 /// The name that groups our two media for the peer (RFC 8830).
 const STREAM: &str = "esp-webrtc";
 
+/// The longest message that we take, in bytes: any where messages come in parts.
+pub(super) fn max_message_size(config: &esp_sctp::Config) -> u64 {
+    match config.delivery {
+        esp_sctp::Delivery::Whole => config.max_message_size as u64,
+        esp_sctp::Delivery::Parts => u64::MAX,
+    }
+}
+
 /// Sound as we offer it; `None` when there is none.
 pub(super) fn audio(config: &PeerConfig, ssrcs: LocalSsrcs, cname: &str) -> Option<MediaLocal> {
     let codecs: Vec<CodecSpec> = config.audio.iter().filter_map(audio_codec).collect();

@@ -15,6 +15,7 @@ mod negotiate;
 mod outbound;
 mod progress;
 mod restart;
+mod snap;
 
 pub(crate) use self::progress::version_name;
 
@@ -62,6 +63,8 @@ struct Negotiation {
     gathered: bool,
     /// ICE restarts: an offer is to be made.
     offer_again: bool,
+    /// Whether both sides described their INIT chunks, once it is agreed on.
+    snap: Option<bool>,
     /// Gathering took too long: describe with what there is.
     overdue: bool,
 }
@@ -107,6 +110,10 @@ pub(crate) struct Call {
     pub(crate) channels: Channels,
     /// The longest message that the peer takes.
     pub(crate) max_send_message: u64,
+    /// The peer's INIT chunk out of its description, until the association begins.
+    remote_init: Option<Vec<u8>>,
+    /// Where the search for the path's MTU ends.
+    largest_datagram: usize,
     pub(crate) queue: VecDeque<Event<'static>>,
     pub(crate) tracks: Tracks,
     pub(crate) progress: Progress,
@@ -171,6 +178,8 @@ impl Call {
             sctp: None,
             channels: Channels::default(),
             max_send_message: 0,
+            remote_init: None,
+            largest_datagram: config.largest_datagram,
             queue: VecDeque::new(),
             tracks: Tracks::default(),
             progress: Progress::Gathering,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use esp_dtls::{DtlsRole, Fingerprint};
 use esp_ice::Credentials;
 use esp_rtp::MediaConfig;
-use esp_sctp::Association;
 use esp_sdp::{Description, DtlsRole as Setup, Negotiated, NegotiatedData, Transport};
 use esp_wire::{Instant, Kind};
 
@@ -182,12 +181,8 @@ impl Call {
         client: bool,
     ) -> Result<(), Error> {
         if self.sctp.is_none() {
-            let settings = config
-                .sctp
-                .clone()
-                .with_ports(config.sctp.local_port, data.remote_sctp_port);
-            let mut sctp = Association::new(settings, self.origin.fork("sctp"))
-                .map_err(|error| Error::InvalidArgument(error.to_string()))?;
+            self.remote_init = self.agree_on_init(now, config, data)?;
+            let mut sctp = self.association(config, data.remote_sctp_port)?;
             sctp.set_dtls_role(client);
             if client && !config.manual_channels {
                 sctp.open_channel(now, config.automatic_channel.clone())

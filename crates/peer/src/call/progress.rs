@@ -1,11 +1,12 @@
 //! What the engines report to each other: from the first pair to the keys.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use esp_dtls::{DtlsRole, SrtpKeys, Version};
 use esp_ice::{CandidateKind, Event as IceEvent, GatheringState, PairReport};
 use esp_srtp::ReceiverConfig;
-use esp_wire::{Input, Instant, Room};
+use esp_wire::{Input, Instant, Room, SocketId};
 
 use super::{Call, Progress, Srtp};
 use crate::{Event, Notice, PeerConfig, State};
@@ -55,6 +56,9 @@ impl Call {
     }
 
     fn on_path(&mut self, pair: &PairReport) {
+        if let Some(sctp) = &mut self.sctp {
+            sctp.path_changed();
+        }
         self.notice(Notice::Paired {
             local: pair.local.address,
             local_type: kind_name(pair.local.kind),
@@ -81,6 +85,24 @@ impl Call {
         if let Some(sctp) = &mut self.sctp {
             let room = self.dtls.room().plus(path.room);
             sctp.set_path(room, fits(room));
+            let largest = self.largest_datagram.max(path.size);
+            sctp.set_largest_packet(largest.saturating_sub(room.head + room.tail));
+        }
+    }
+
+    /// The network said that datagrams of more than `size` bytes do not pass. What a relay sends on is not
+    /// spoken of: the search finds that out.
+    fn on_too_big(&mut self, socket: SocketId, remote: SocketAddr, size: usize) {
+        let Some(path) = self.ice.path() else {
+            return;
+        };
+        let to = path.destination;
+        if (to.socket, to.remote.ip()) != (socket, remote.ip()) {
+            return;
+        }
+        if let Some(sctp) = &mut self.sctp {
+            let room = self.dtls.room().plus(path.room);
+            sctp.path_too_big(size.saturating_sub(room.head + room.tail));
         }
     }
 
@@ -148,11 +170,7 @@ impl Call {
             }
             _ => {}
         }
-        if let Some(sctp) = &mut self.sctp
-            && let Err(error) = sctp.connect(now)
-        {
-            self.end(error.to_string());
-        }
+        self.connect_sctp(now);
         self.fit_path();
         self.notice(Notice::Secured {
             version: version_name(version),
@@ -165,6 +183,22 @@ impl Call {
         self.notice(Notice::Connected { after });
         while let Some(mut packet) = self.early.release() {
             self.on_srtp(now, &mut packet);
+        }
+    }
+
+    /// Begins the association: with the INIT chunk that the peer's description carried, or with a handshake.
+    fn connect_sctp(&mut self, now: Instant) {
+        let Some(sctp) = &mut self.sctp else {
+            return;
+        };
+        let begun = match self.remote_init.take() {
+            Some(init) => sctp
+                .connect_with_init(now, &init)
+                .map_err(|it| it.to_string()),
+            None => sctp.connect(now).map_err(|it| it.to_string()),
+        };
+        if let Err(reason) = begun {
+            self.end(reason);
         }
     }
 
@@ -215,6 +249,14 @@ impl Call {
 
     /// Hands an answer of the driver to ICE.
     pub(crate) fn on_input(&mut self, now: Instant, input: Input<'_>) {
+        if let Input::TooBig {
+            socket,
+            remote,
+            size,
+        } = input
+        {
+            return self.on_too_big(socket, remote, size);
+        }
         match self.ice.handle_input(now, input) {
             Ok(Some(received)) => self.on_datagrams(now, received.data, received.size),
             Ok(None) => {}

@@ -5,5 +5,7 @@
 mod calls;
 mod data;
 mod media;
+mod mtu;
 mod paths;
+mod snap;
 mod station;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use esp_netsim::{Endpoint, HostId, Net};
 use esp_peer::{Certificate, ChannelInfo, Event, NegotiatedMedia, Peer, PeerConfig, State};
 use esp_wire::{
-    Action, AudioInfo, Codec, DataKind, Direction, Input, Instant, Role, Signal, Train, VideoInfo,
+    Action, AudioInfo, Codec, DataKind, Destination, Direction, Input, Instant, Role, Signal,
+    Train, VideoInfo,
 };
 
 type Post = Rc<RefCell<VecDeque<(Instant, Signal<'static>)>>>;
@@ -25,6 +26,8 @@ pub(crate) struct Station {
     pub(crate) channels: Vec<ChannelInfo>,
     pub(crate) negotiated: Option<NegotiatedMedia>,
     pub(crate) notices: Vec<String>,
+    /// Where the last train went.
+    pub(crate) last_sent: Option<Destination>,
     /// Signals on their way here.
     inbox: Post,
     outbox: Post,
@@ -44,6 +47,7 @@ impl Station {
             channels: Vec::new(),
             negotiated: None,
             notices: Vec::new(),
+            last_sent: None,
             inbox,
             outbox,
             delay,
@@ -122,6 +126,9 @@ impl Endpoint for Station {
     fn poll_transmit(&mut self, now: Instant, train: &mut Train) -> bool {
         self.now = now;
         let sent = self.peer.poll_transmit(now, train);
+        if sent {
+            self.last_sent = train.destination();
+        }
         self.take_events();
         sent
     }

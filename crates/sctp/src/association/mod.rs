@@ -168,12 +168,26 @@ impl Association {
 
     /// Lets the association look for a path that takes packets of up to `max_payload` bytes, more
     /// than [`Association::set_path`] allowed (RFC 8899); without it, and with
-    /// [`Config::path_mtu_discovery`] off, nothing is probed. Probes travel in trains of their own,
-    /// and packets that were larger than the path came to be are retransmitted as they are, so the
-    /// layers below must not forbid fragmentation for good.
+    /// [`Config::path_mtu_discovery`] off, nothing is probed. Probes travel in trains of their own;
+    /// what was cut for a path that took more is sent again as it is, in trains that allow
+    /// fragments ([`Train::is_fragmentable`](esp_wire::Train::is_fragmentable)).
     pub fn set_largest_packet(&mut self, max_payload: usize) {
         self.largest_size = max_payload & !3;
         self.bound_size();
+    }
+
+    /// Packets take another way: what was found out about the size that passes is forgotten.
+    pub fn path_changed(&mut self) {
+        self.pmtu.restart();
+        self.follow_size();
+    }
+
+    /// The network said that packets of more than `max_payload` bytes do not pass (ICMP). Since anybody may
+    /// have said so, no packet becomes smaller than [`Association::set_path`] allowed.
+    pub fn path_too_big(&mut self, max_payload: usize) {
+        if self.pmtu.on_too_big(max_payload) {
+            self.follow_size();
+        }
     }
 
     /// The size of packets in use, in bytes.

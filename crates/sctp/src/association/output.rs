@@ -158,6 +158,10 @@ impl Association {
             (_, false) => Content::Both,
         };
         train.begin(self.room, size);
+        if size > self.packet_size {
+            // RFC 9260 §6.9: a chunk that was cut for larger packets is never cut again.
+            train.allow_fragments();
+        }
         let mut stop = self.push_packet(now, train, content);
         if train.is_empty() && content == Content::ControlOnly {
             stop = self.push_packet(now, train, Content::Both);

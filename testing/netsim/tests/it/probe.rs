@@ -78,7 +78,7 @@ impl Endpoint for Probe {
             } => Seen::Opened(stream, local, remote),
             Input::StreamBytes { stream, data } => Seen::Bytes(stream, data.to_vec()),
             Input::Closed { socket, reason } => Seen::Closed(socket, reason.to_owned()),
-            Input::Writable { .. } => return,
+            Input::Writable { .. } | Input::TooBig { .. } => return,
             Input::Unreachable { remote, .. } => Seen::Unreachable(remote),
             Input::Resolved { addresses, .. } => Seen::Resolved(addresses.to_vec()),
             Input::Interfaces(list) => {
