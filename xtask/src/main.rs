@@ -30,7 +30,7 @@ enum Chore {
     },
     /// Checks that packages depend on each other only as ARCHITECTURE.md allows
     Dag,
-    /// Installs what the tests need (a browser) where it is missing
+    /// Installs what the tests need (browsers) where it is missing
     Prepare,
     /// Measures us beside other stacks and the limits of this machine: `bench data --rounds 5`
     Bench {

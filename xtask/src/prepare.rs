@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::run;
 
 /// A program of a test, and the Debian package that holds it.
-const NEEDED: &[(&str, &str)] = &[("chromium", "chromium")];
+const NEEDED: &[(&str, &str)] = &[("chromium", "chromium"), ("firefox-esr", "firefox-esr")];
 
 /// Installs everything that is missing; elsewhere than on Debian as root, says what to install.
 pub(crate) fn all() -> Result<(), String> {

@@ -1,10 +1,9 @@
 //! Browsers, servers and other stacks as counterparts.
 //!
-//! [`Browser`] is a real Chromium, [`Program`] the real `esp-webrtc`; [`local`] makes calls within one process. The
+//! [`Browser`] is a real Chromium or Firefox, [`Program`] the real `esp-webrtc`; [`local`] makes calls within one process. The
 //! tests lie in `tests/it`, the programs `show` and `soak` in `src/bin`.
 
 mod browser;
-mod cdp;
 pub mod directory;
 pub mod local;
 mod page;
@@ -13,7 +12,7 @@ mod program;
 pub mod sound;
 pub mod wait;
 
-pub use browser::Browser;
+pub use browser::{Browser, Kind, Launch};
 pub use page::Page;
 pub use program::Program;
 

@@ -6,49 +6,37 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::browser::Tab;
 use crate::{Browser, Outcome, wait};
 
 /// One tab; it is closed when this is dropped.
 #[derive(Debug)]
 pub struct Page<'a> {
     browser: &'a Browser,
-    target: String,
-    session: String,
+    tab: Tab,
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn new(browser: &'a Browser, target: String, session: String) -> Self {
-        Page {
-            browser,
-            target,
-            session,
-        }
-    }
-
-    fn call(&self, method: &str, params: Value) -> Outcome<Value> {
-        self.browser.call(method, params, Some(&self.session))
+    pub(crate) fn new(browser: &'a Browser, tab: Tab) -> Self {
+        Page { browser, tab }
     }
 
     /// Goes to another page.
     ///
     /// # Errors
-    /// When Chromium refuses.
+    /// When the browser refuses.
     pub fn navigate(&self, url: &str) -> Outcome<()> {
-        let answer = self.call("Page.navigate", json!({"url": url}))?;
-        match answer["errorText"].as_str() {
-            None | Some("") => Ok(()),
-            Some(why) => Err(format!("{url}: {why}")),
-        }
+        self.browser.remote().navigate(&self.tab, url)
     }
 
     /// Loads the page again.
     ///
     /// # Errors
-    /// When Chromium refuses.
+    /// When the browser refuses.
     pub fn reload(&self) -> Outcome<()> {
-        self.call("Page.reload", json!({})).map(drop)
+        self.browser.remote().reload(&self.tab)
     }
 
     /// The value of an expression; a promise is awaited.
@@ -56,20 +44,7 @@ impl<'a> Page<'a> {
     /// # Errors
     /// What the page throws.
     pub fn evaluate(&self, expression: &str) -> Outcome<Value> {
-        let params = json!({
-            "expression": expression,
-            "awaitPromise": true,
-            "returnByValue": true,
-            "userGesture": true,
-        });
-        let mut answer = self.call("Runtime.evaluate", params)?;
-        match answer.get("exceptionDetails") {
-            None => Ok(answer["result"]["value"].take()),
-            Some(details) => Err(format!(
-                "{expression}: {}",
-                details["exception"]["description"]
-            )),
-        }
+        self.browser.remote().evaluate(&self.tab, expression)
     }
 
     /// The value of an expression that is a number.
@@ -104,7 +79,7 @@ impl<'a> Page<'a> {
                 "{why}\n  page: {}\n  notice: {}\n  console: {}",
                 view.unwrap_or_default(),
                 notice.unwrap_or_default(),
-                self.browser.console()
+                self.browser.remote().console()
             )
         })
     }
@@ -123,39 +98,26 @@ impl<'a> Page<'a> {
     /// # Errors
     /// When there is none.
     pub fn choose_files(&self, id: &str, files: &[&Path]) -> Outcome<()> {
-        let element = self.call(
-            "Runtime.evaluate",
-            json!({"expression": format!("document.getElementById('{id}')")}),
-        )?;
-        let object = &element["result"]["objectId"];
-        self.call(
-            "DOM.setFileInputFiles",
-            json!({"objectId": object, "files": files}),
-        )
-        .map(drop)
+        self.browser.remote().choose_files(&self.tab, id, files)
     }
 
     /// Sets the size of the view in pixels, and light or dark.
     ///
     /// # Errors
-    /// When Chromium refuses.
+    /// When the browser refuses; Firefox cannot be made dark.
     pub fn resize(&self, width: u32, height: u32, dark: bool) -> Outcome<()> {
-        let metrics =
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.call("Emulation.setDeviceMetricsOverride", metrics)?;
-        let value = if dark { "dark" } else { "light" };
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
-        self.call("Emulation.setEmulatedMedia", features).map(drop)
+        let mut remote = self.browser.remote();
+        remote.resize(&self.tab, width, height, dark)
     }
 
     /// Writes what the page looks like to a PNG file.
     ///
     /// # Errors
-    /// When Chromium refuses or the file cannot be written.
+    /// When the browser refuses or the file cannot be written.
     pub fn screenshot(&self, path: &Path) -> Outcome<()> {
-        let answer = self.call("Page.captureScreenshot", json!({"format": "png"}))?;
+        let picture = self.browser.remote().screenshot(&self.tab)?;
         let picture = STANDARD
-            .decode(answer["data"].as_str().unwrap_or_default())
+            .decode(picture)
             .map_err(|error| error.to_string())?;
         fs::write(path, picture).map_err(|error| format!("{}: {error}", path.display()))
     }
@@ -164,8 +126,6 @@ impl<'a> Page<'a> {
 impl Drop for Page<'_> {
     fn drop(&mut self) {
         // The browser may be gone; its tabs went with it.
-        let _ = self
-            .browser
-            .call("Target.closeTarget", json!({"targetId": self.target}), None);
+        let _ = self.browser.remote().close(&self.tab);
     }
 }

@@ -25,7 +25,7 @@ fn it_sees_hears_and_talks() -> Outcome<()> {
     for size in [0, 1, 64 * 1024, MOST] {
         echoes(&page, size)?;
     }
-    refuses_more(&page)?;
+    refuses_more(&page, MOST)?;
 
     page.click("hangup")?;
     page.wait_for("__doorbell.state === 'ready'", PATIENCE)?;
@@ -38,7 +38,7 @@ fn it_sees_hears_and_talks() -> Outcome<()> {
 }
 
 /// Sound arrives at both ends.
-fn hears(page: &Page<'_>, program: &Program) -> Outcome<()> {
+pub(crate) fn hears(page: &Page<'_>, program: &Program) -> Outcome<()> {
     page.wait_for("__doorbell.received.totalAudioEnergy > 0", PATIENCE)?;
     let energy = page.number("__doorbell.received.totalAudioEnergy")?;
     let more = format!("__doorbell.received.totalAudioEnergy > {energy}");
@@ -51,13 +51,13 @@ fn hears(page: &Page<'_>, program: &Program) -> Outcome<()> {
     Ok(())
 }
 
-fn opens_the_door(page: &Page<'_>, program: &Program) -> Outcome<()> {
+pub(crate) fn opens_the_door(page: &Page<'_>, program: &Program) -> Outcome<()> {
     page.click("door")?;
     page.wait_for("__doorbell.door === 1", PATIENCE)?;
     program.wait_for("door_opened", PATIENCE).map(drop)
 }
 
-fn chats(page: &Page<'_>, program: &Program) -> Outcome<()> {
+pub(crate) fn chats(page: &Page<'_>, program: &Program) -> Outcome<()> {
     page.wait_for("__doorbell.openChannels.includes('chat')", PATIENCE)?;
     page.evaluate("document.getElementById('chat-text').value = 'Grüße, 你好'")?;
     page.click("chat-send")?;
@@ -70,7 +70,7 @@ fn chats(page: &Page<'_>, program: &Program) -> Outcome<()> {
 }
 
 /// A message goes to the device and back and is the same byte by byte, as bytes and as text.
-fn echoes(page: &Page<'_>, size: usize) -> Outcome<()> {
+pub(crate) fn echoes(page: &Page<'_>, size: usize) -> Outcome<()> {
     page.evaluate(
         "__doorbell.openChannels.includes('echo') || __doorbellTest.channel('echo') || __doorbellTest.open('echo')",
     )?;
@@ -105,12 +105,12 @@ fn echoes(page: &Page<'_>, size: usize) -> Outcome<()> {
 }
 
 /// The page cannot send more than both ends take, and says so; the channel goes on.
-fn refuses_more(page: &Page<'_>) -> Outcome<()> {
-    let most = page.number("__doorbellTest.maxMessageSize()")?;
-    if most != MOST as f64 {
-        return Err(format!("the page may send {most} bytes"));
+pub(crate) fn refuses_more(page: &Page<'_>, most: usize) -> Outcome<()> {
+    let said = page.number("__doorbellTest.maxMessageSize()")?;
+    if said != most as f64 {
+        return Err(format!("the page may send {said} bytes"));
     }
-    let script = format!("__doorbellTest.send('echo', new Uint8Array({}))", MOST + 1);
+    let script = format!("__doorbellTest.send('echo', new Uint8Array({}))", most + 1);
     let refused = page.evaluate(&script)?;
     if refused.is_null() {
         return Err("a message over the limit was taken".into());

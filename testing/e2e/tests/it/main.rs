@@ -4,6 +4,7 @@ mod browser_call;
 mod comebacks;
 mod devices;
 mod files;
+mod firefox;
 mod hostile;
 mod slow;
 mod support;
