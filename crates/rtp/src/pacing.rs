@@ -6,6 +6,8 @@ use esp_wire::Instant;
 
 /// Wake-ups of a busy pacer.
 const TRAINS_A_SECOND: u64 = 200;
+/// A send pool that is full is emptied so much faster than one that is almost empty.
+const MOST_HASTE: usize = 16;
 
 /// Spreads what is sent. Tokens are bytes; the bucket may go into debt by one train.
 #[derive(Debug)]
@@ -42,10 +44,18 @@ impl Pacer {
         self.target = bitrate;
     }
 
-    /// Tells that `queued` bytes wait after a frame came in.
-    pub(crate) fn on_queued(&mut self, queued: usize) {
+    /// Tells that `queued` bytes wait after a frame came in, in `used` of the `places` that the
+    /// send pool has.
+    ///
+    /// The window is cut by the share of the pool that is used. Else the pool, which holds fewer
+    /// bytes than a fast sender has in a window, would bound the rate, and refuse frames that the
+    /// network could well take.
+    pub(crate) fn on_queued(&mut self, now: Instant, queued: usize, used: usize, places: usize) {
+        // What passed until now earned tokens at the rate of before.
+        self.refill(now);
         let millis = self.window.as_millis().max(1);
-        let drain = queued as u128 * 8_000 / millis;
+        let free = places.saturating_sub(used).max(places / MOST_HASTE).max(1);
+        let drain = queued as u128 * 8_000 / millis * places.max(1) as u128 / free as u128;
         self.drain = self.drain.max(u64::try_from(drain).unwrap_or(u64::MAX));
     }
 
@@ -68,9 +78,19 @@ impl Pacer {
         let bytes = nanos * u128::from(self.rate()) / 8_000_000_000;
         if bytes > 0 {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-            self.tokens = self.tokens.saturating_add(bytes).min(self.burst);
+            // While a queue is drained, a wake-up that comes late must not cost what it earned.
+            let most = match self.drain {
+                0 => self.burst,
+                _ => self.burst.max(2 * self.train()),
+            };
+            self.tokens = self.tokens.saturating_add(bytes).min(most);
             self.filled = now;
         }
+    }
+
+    /// Bytes between two wake-ups.
+    fn train(&self) -> i64 {
+        i64::try_from(self.rate() / 8 / TRAINS_A_SECOND).unwrap_or(i64::MAX / 2)
     }
 
     /// Bytes that may leave now, none while the bucket is in debt.
@@ -86,10 +106,7 @@ impl Pacer {
 
     /// When the next bytes may leave: enough of them for a train, so that wake-ups are few.
     pub(crate) fn ready_at(&self) -> Instant {
-        let train = self.rate() / 8 / TRAINS_A_SECOND;
-        let train = i64::try_from(train)
-            .unwrap_or(i64::MAX)
-            .clamp(1, self.burst);
+        let train = self.train().clamp(1, self.burst);
         let missing = u128::from((train - self.tokens).max(0).unsigned_abs());
         let nanos = (missing * 8_000_000_000).div_ceil(u128::from(self.rate().max(1)));
         self.filled + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -127,10 +144,51 @@ mod tests {
     #[test]
     fn a_large_frame_leaves_within_the_window() {
         let mut pacer = Pacer::new(Instant::ZERO, 1_000_000, 10_000, Duration::from_millis(50));
-        pacer.on_queued(500_000);
+        pacer.on_queued(Instant::ZERO, 500_000, 0, 256);
         let took = drained(&mut pacer, 500_000);
         assert!((40..=55).contains(&took.as_millis()), "{took:?}");
         pacer.on_empty();
         assert_eq!(pacer.rate(), 1_000_000);
+    }
+
+    #[test]
+    fn a_fuller_pool_is_drained_faster() {
+        let window = Duration::from_millis(50);
+        let mut pacer = Pacer::new(Instant::ZERO, 1_000_000, 10_000, window);
+        pacer.on_queued(Instant::ZERO, 200_000, 192, 256);
+        let took = drained(&mut pacer, 200_000);
+        assert!((9..=14).contains(&took.as_millis()), "{took:?}");
+    }
+
+    #[test]
+    fn a_steady_load_beyond_the_pool_in_a_window_is_not_refused() {
+        let window = Duration::from_millis(50);
+        let mut pacer = Pacer::new(Instant::ZERO, 10_000_000, 15_000, window);
+        let (mut waiting, mut held) = (0, 0);
+        // Twenty packets a millisecond: 176 Mbit/s, and wake-ups each millisecond.
+        for millis in 0..2_000 {
+            let now = Instant::from_millis(millis);
+            waiting += 20;
+            assert!(waiting <= 256, "the pool is full after {millis} ms");
+            pacer.on_queued(now, waiting * 1_100, waiting, 256);
+            while waiting > 0 && pacer.budget(now) > 0 {
+                pacer.spend(1_100);
+                waiting -= 1;
+            }
+            match waiting {
+                0 => pacer.on_empty(),
+                _ => held += 1,
+            }
+        }
+        assert!(held > 0, "it is paced all the same");
+    }
+
+    #[test]
+    fn an_idle_pacer_earns_one_burst_and_no_more() {
+        let window = Duration::from_millis(50);
+        let mut pacer = Pacer::new(Instant::ZERO, 1_000_000, 10_000, window);
+        let later = Instant::from_millis(10_000);
+        pacer.on_queued(later, 5_000_000, 0, 256);
+        assert_eq!(pacer.budget(later), 10_000);
     }
 }

@@ -152,6 +152,11 @@ impl Sender {
         (self.next - self.unsent) as usize
     }
 
+    /// Packets that can wait at once.
+    pub(crate) fn places(&self) -> usize {
+        self.history.capacity()
+    }
+
     /// Bytes of the packets that wait to leave, retransmissions included.
     pub(crate) fn pending_bytes(&self) -> usize {
         (self.unsent..self.next)

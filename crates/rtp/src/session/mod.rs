@@ -275,13 +275,14 @@ impl Session {
         track
             .sender
             .enqueue(now, frame, &self.plan, self.max_packet)?;
+        let (used, places) = (track.sender.pending(), track.sender.places());
         let queued = self
             .tracks
             .iter()
             .filter(|track| track.kind == esp_wire::Kind::Video)
             .map(|track| track.sender.pending_bytes())
             .sum();
-        self.pacer.on_queued(queued);
+        self.pacer.on_queued(now, queued, used, places);
         self.pace_at = None;
         self.outgoing.on_activity(now, self.config.report_interval);
         Ok(())
