@@ -7,7 +7,6 @@
 //! [`PeerConnection`] and [`Handler`] are what applications see. They mirror the operations and callbacks
 //! of `esp_peer`.
 
-mod base64;
 mod call;
 mod config;
 mod connection;

@@ -5,12 +5,14 @@
 //! 3. When DTLS is up, both sides begin with each other's chunk, as if INIT, INIT ACK, COOKIE ECHO and COOKIE ACK
 //!    had been exchanged. If either chunk is missing, they shake hands.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use esp_sctp::Association;
 use esp_sdp::{Description, NegotiatedData};
 use esp_wire::Instant;
 
 use super::Call;
-use crate::{Error, PeerConfig, base64};
+use crate::{Error, PeerConfig};
 
 impl Call {
     /// The association of this call. The same settings give the same tag and TSN each time.
@@ -33,7 +35,7 @@ impl Call {
             return None;
         }
         let association = self.association(config, config.sctp.remote_port).ok()?;
-        Some(base64::encode(&association.local_init()))
+        Some(STANDARD.encode(association.local_init()))
     }
 
     /// Whether the INIT chunk in an offer is one that an association can begin with.
@@ -67,7 +69,7 @@ impl Call {
     }
 
     fn read_init(&self, now: Instant, config: &PeerConfig, told: &str) -> Option<Vec<u8>> {
-        let init = base64::decode(told)?;
+        let init = STANDARD.decode(told).ok()?;
         let mut trial = self.association(config, config.sctp.remote_port).ok()?;
         trial.connect_with_init(now, &init).ok()?;
         Some(init)
