@@ -39,6 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("tables", &["netsim", "ice", "sctp", "wire"]),
     ("e2e", &["webrtc", "cli", "rooms"]),
+    ("lab", &["e2e", "webrtc"]),
 ];
 
 /// Fails with every arrow that is not in the table.

@@ -5,7 +5,14 @@ use std::path::Path;
 use crate::run;
 
 /// A program of a test, and the Debian package that holds it.
-const NEEDED: &[(&str, &str)] = &[("chromium", "chromium"), ("firefox-esr", "firefox-esr")];
+const NEEDED: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("firefox-esr", "firefox-esr"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("setpriv", "util-linux"),
+    ("turnserver", "coturn"),
+];
 
 /// Installs everything that is missing; elsewhere than on Debian as root, says what to install.
 pub(crate) fn all() -> Result<(), String> {

@@ -1,0 +1,6 @@
+//! Calls of processes in networks of their own.
+
+mod cable;
+mod nat;
+mod relay;
+mod support;
