@@ -2,6 +2,9 @@
 
 use crate::{dag, prepare, run};
 
+/// What is off by default and tested all the same.
+const FEATURES: &str = "--features=esp-cli/openssl";
+
 /// The second crypto provider: the packages that know of it.
 const PORTABLE: &[&str] = &["esp-crypto", "esp-stun", "esp-ice", "esp-dtls", "esp-srtp"];
 
@@ -14,6 +17,7 @@ pub(crate) fn all(only_tests: bool) -> Result<(), String> {
         run::cargo(&[
             "clippy",
             "--workspace",
+            FEATURES,
             "--all-targets",
             "--quiet",
             "--",
@@ -21,11 +25,11 @@ pub(crate) fn all(only_tests: bool) -> Result<(), String> {
             "warnings",
         ])?;
         run::cargo_with(
-            &["doc", "--workspace", "--no-deps", "--quiet"],
+            &["doc", "--workspace", FEATURES, "--no-deps", "--quiet"],
             &[("RUSTDOCFLAGS", "-D warnings")],
         )?;
     }
-    run::cargo(&["test", "--workspace"])?;
+    run::cargo(&["test", "--workspace", FEATURES])?;
     let mut portable = vec![
         "test",
         "--no-default-features",

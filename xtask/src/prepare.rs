@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::run;
 
-/// A program of a test, and the Debian package that holds it.
+/// A program or file that a test needs, and the Debian package that holds it.
 const NEEDED: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("firefox-esr", "firefox-esr"),
@@ -12,13 +12,23 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
     ("turnserver", "coturn"),
+    ("pkg-config", "pkg-config"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
 ];
+
+/// Whether it is there.
+fn has(what: &str) -> bool {
+    match what.starts_with('/') {
+        true => Path::new(what).exists(),
+        false => run::exists(what),
+    }
+}
 
 /// Installs everything that is missing; elsewhere than on Debian as root, says what to install.
 pub(crate) fn all() -> Result<(), String> {
     let missing: Vec<&str> = NEEDED
         .iter()
-        .filter(|(program, _)| !run::exists(program))
+        .filter(|(what, _)| !has(what))
         .map(|(_, package)| *package)
         .collect();
     if missing.is_empty() {

@@ -232,9 +232,11 @@ impl PeerConnection for Connection {
 
     fn query(&self) -> Result<Report, Error> {
         let dropped = self.link.mailbox.media_dropped();
+        let stream_dropped = self.link.stream_dropped();
         self.run(move |peer, now| {
             let mut report = peer.report(now);
             report.media_dropped_by_application = dropped;
+            report.stream_dropped = stream_dropped;
             Ok(report)
         })
     }

@@ -84,7 +84,24 @@ impl ServerTrust {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth())
     }
+
+    /// Judges what a server shows outside of TLS.
+    #[cfg(feature = "openssl")]
+    fn verifier(&self) -> Result<Verifier, String> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        if self.unverified {
+            return Ok(Arc::new(Unverified(provider)));
+        }
+        let roots = Arc::new(self.store()?);
+        let builder = rustls::client::WebPkiServerVerifier::builder_with_provider(roots, provider);
+        let verifier = builder.build().map_err(|error| error.to_string())?;
+        Ok(verifier)
+    }
 }
+
+/// Judges the certificates of servers.
+#[cfg(feature = "openssl")]
+pub(crate) type Verifier = Arc<dyn ServerCertVerifier>;
 
 impl fmt::Debug for ServerTrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,6 +131,8 @@ impl DangerousTrust {
 pub(crate) struct TlsClient {
     trust: ServerTrust,
     config: OnceLock<Result<Arc<ClientConfig>, String>>,
+    #[cfg(feature = "openssl")]
+    datagrams: OnceLock<Result<(Verifier, openssl::ssl::SslContext), String>>,
 }
 
 impl TlsClient {
@@ -121,7 +140,16 @@ impl TlsClient {
         TlsClient {
             trust,
             config: OnceLock::new(),
+            #[cfg(feature = "openssl")]
+            datagrams: OnceLock::new(),
         }
+    }
+
+    /// What DTLS needs: who judges the certificates, and the settings.
+    #[cfg(feature = "openssl")]
+    pub(crate) fn datagrams(&self) -> Result<(Verifier, openssl::ssl::SslContext), String> {
+        let make = || Ok((self.trust.verifier()?, crate::shard::datagram_context()?));
+        self.datagrams.get_or_init(make).clone()
     }
 
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, String> {

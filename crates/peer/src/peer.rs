@@ -313,6 +313,7 @@ impl Peer {
             sctp: call.and_then(|call| Some(call.sctp.as_ref()?.stats())),
             traffic: call.map(|call| call.traffic).unwrap_or_default(),
             media_dropped_by_application: 0,
+            stream_dropped: 0,
             at: now,
         }
     }

@@ -41,6 +41,8 @@ pub struct Report {
     pub traffic: Traffic,
     /// Frames dropped because the application did not take them in time.
     pub media_dropped_by_application: u64,
+    /// Datagrams lost because a stream, to a server or to the peer, took them too slowly.
+    pub stream_dropped: u64,
 }
 
 /// What passed through a peer since `new_connection`.

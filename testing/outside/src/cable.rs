@@ -179,6 +179,7 @@ impl PeerConnection for Plug {
             sctp: None,
             traffic: Traffic::default(),
             media_dropped_by_application: 0,
+            stream_dropped: 0,
         })
     }
 

@@ -37,6 +37,8 @@ pub(crate) use self::link::{Command, Handle, Job, Key, Link};
 use self::slot::{Port, Serviced, Slot};
 use self::socket::Receiver as Datagrams;
 use self::stream::Tools;
+#[cfg(feature = "openssl")]
+pub(crate) use self::stream::datagram_context;
 use self::timers::Timers;
 use self::watch::Watch;
 use crate::pool::Pool;

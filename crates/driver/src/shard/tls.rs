@@ -24,11 +24,7 @@ impl Tls {
         name: Option<&str>,
         remote: SocketAddr,
     ) -> Result<Self, String> {
-        let name = match name {
-            None => ServerName::IpAddress(remote.ip().into()),
-            Some(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-                .map_err(|_| format!("`{name}` is not the name of a server"))?,
-        };
+        let name = server_name(name, remote)?;
         let session =
             ClientConnection::new(client.config()?, name).map_err(|error| words(&error))?;
         Ok(Tls { session })
@@ -105,6 +101,18 @@ impl Tls {
     }
 }
 
+/// The name that a server's certificate must carry.
+pub(super) fn server_name(
+    name: Option<&str>,
+    remote: SocketAddr,
+) -> Result<ServerName<'static>, String> {
+    match name {
+        None => Ok(ServerName::IpAddress(remote.ip().into())),
+        Some(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+            .map_err(|_| format!("`{name}` is not the name of a server")),
+    }
+}
+
 fn in_words(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
@@ -113,7 +121,7 @@ fn in_words(error: io::Error) -> io::Error {
     }
 }
 
-fn words(error: &Error) -> String {
+pub(super) fn words(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(why) => match why {
             CertificateError::UnknownIssuer => {

@@ -9,3 +9,7 @@ mod defects;
 mod mtu;
 mod pair;
 mod tasks;
+mod turn;
+#[cfg(all(feature = "openssl", target_os = "linux"))]
+mod turn_dtls;
+mod turn_server;

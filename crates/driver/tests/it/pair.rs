@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use esp_driver::{Connection, Driver, DriverConfig};
 use esp_peer::{
-    Certificate, ChannelConfig, ChannelInfo, Handler, PeerConfig, PeerConnection, State,
+    Certificate, ChannelConfig, ChannelInfo, Handler, Notice, PeerConfig, PeerConnection, State,
 };
 use esp_wire::{AudioInfo, Codec, DataFrame, DataKind, Direction, Frame, Role, Signal, VideoInfo};
 
@@ -22,6 +22,7 @@ pub(crate) enum Told {
     Audio(Vec<u8>),
     Video(Vec<u8>),
     Writable(u16),
+    ServerFailed(String, String),
 }
 
 type Hook = Box<dyn FnMut(&Told) + Send>;
@@ -65,6 +66,12 @@ impl Handler for Teller {
 
     fn on_data(&mut self, frame: DataFrame<'_>) {
         self.tell(Told::Data(frame.stream_id, frame.kind, frame.data.to_vec()));
+    }
+
+    fn on_notice(&mut self, notice: &Notice<'_>) {
+        if let Notice::ServerFailed { url, reason } = notice {
+            self.tell(Told::ServerFailed(url.to_string(), reason.to_string()));
+        }
     }
 
     fn on_writable(&mut self, stream_id: u16) {

@@ -1,7 +1,9 @@
-//! The streams and listeners of one peer.
+//! The streams and listeners of one peer, and its DTLS associations with servers.
 
 mod connection;
 mod queue;
+#[cfg(feature = "openssl")]
+mod secured;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use self::connection::Stream;
 pub(super) use self::connection::Taken;
 pub(super) use self::queue::Queue;
+#[cfg(feature = "openssl")]
+pub(crate) use self::secured::context as datagram_context;
 use super::slot::Port;
 use super::tls::Tls;
 use crate::DriverConfig;
@@ -77,6 +81,50 @@ pub(super) struct Opening {
     pub(super) server_name: Option<String>,
 }
 
+/// A DTLS association with a server.
+trait Secured: Send {
+    fn id(&self) -> SocketId;
+
+    /// Does what can be done now; `Ok(true)` when there is more to read, `Err` says why it is over.
+    fn drive(
+        &mut self,
+        scratch: &mut [u8],
+        tell: &mut dyn FnMut(Input<'_>),
+    ) -> Result<bool, String>;
+
+    /// Sends each datagram of a train in a record of its own.
+    fn send(&mut self, train: &Train) -> Taken;
+
+    /// Repeats what was lost; `Err` says why it is over.
+    fn handle_timeout(
+        &mut self,
+        now: Instant,
+        scratch: &mut [u8],
+        tell: &mut dyn FnMut(Input<'_>),
+    ) -> Result<(), String>;
+
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Says that nothing more will be sent.
+    fn goodbye(&mut self);
+
+    /// Gives its socket up.
+    fn forget(&mut self, tools: &mut Tools<'_>);
+}
+
+#[cfg(feature = "openssl")]
+fn secure(tools: &mut Tools<'_>, opening: &Opening) -> Result<Box<dyn Secured>, String> {
+    Ok(Box::new(secured::Association::connect(tools, opening)?))
+}
+
+#[cfg(not(feature = "openssl"))]
+fn secure(_: &mut Tools<'_>, opening: &Opening) -> Result<Box<dyn Secured>, String> {
+    let remote = opening.remote;
+    Err(format!(
+        "{remote}: DTLS to servers needs a build with the feature `openssl`"
+    ))
+}
+
 struct Listener {
     id: SocketId,
     io: TcpListener,
@@ -87,6 +135,7 @@ struct Listener {
 #[derive(Default)]
 pub(super) struct Streams {
     streams: Vec<Stream>,
+    secured: Vec<Box<dyn Secured>>,
     listeners: Vec<Listener>,
     accepted: u16,
     /// A stream broke while it was written to.
@@ -99,6 +148,10 @@ impl Streams {
     /// # Errors
     /// In words, when it fails at once; nothing more is told then.
     pub(super) fn open(&mut self, tools: &mut Tools<'_>, opening: Opening) -> Result<(), String> {
+        if opening.transport == Transport::Dtls {
+            self.secured.push(secure(tools, &opening)?);
+            return Ok(());
+        }
         let Opening { id, remote, .. } = opening;
         let tls = match opening.transport {
             Transport::Tcp => None,
@@ -106,8 +159,7 @@ impl Streams {
                 let name = opening.server_name.as_deref();
                 Some(Tls::new(tools.tls, name, remote).map_err(|why| format!("{remote}: {why}"))?)
             }
-            Transport::Dtls => return Err(format!("{remote}: DTLS to servers is not built in")),
-            Transport::Udp => return Err("UDP has no streams".into()),
+            Transport::Udp | Transport::Dtls => return Err("UDP has no streams".into()),
         };
         let until = tools.now + tools.config.stream_connect_timeout;
         let limit = tools.config.stream_queue_bytes;
@@ -166,6 +218,13 @@ impl Streams {
         if let Some(at) = self.listeners.iter().position(|other| other.id == id) {
             return self.accept(tools, at, tell);
         }
+        if let Some(at) = self.secured.iter().position(|one| one.id() == id) {
+            let driven = self.secured[at].drive(tools.scratch, tell);
+            return driven.unwrap_or_else(|reason| {
+                self.end_secured(tools, at, &reason, tell);
+                false
+            });
+        }
         let Some(at) = self.streams.iter().position(|stream| stream.id == id) else {
             return false;
         };
@@ -193,6 +252,19 @@ impl Streams {
                 reason,
             });
         }
+    }
+
+    fn end_secured(
+        &mut self,
+        tools: &mut Tools<'_>,
+        at: usize,
+        reason: &str,
+        tell: &mut dyn FnMut(Input<'_>),
+    ) {
+        let mut secured = self.secured.swap_remove(at);
+        secured.forget(tools);
+        let socket = secured.id();
+        tell(Input::Closed { socket, reason });
     }
 
     fn accept(
@@ -251,6 +323,9 @@ impl Streams {
 
     /// Hands a train to a stream; `None` when there is no such stream.
     pub(super) fn send(&mut self, id: SocketId, train: &Train) -> Option<Taken> {
+        if let Some(secured) = self.secured.iter_mut().find(|one| one.id() == id) {
+            return Some(secured.send(train));
+        }
         let stream = self.streams.iter_mut().find(|stream| stream.id == id)?;
         let taken = stream.send(train);
         self.failed |= taken.failed;
@@ -277,6 +352,10 @@ impl Streams {
             let mut listener = self.listeners.swap_remove(at);
             tools.forget(listener.token, &mut listener.io);
         }
+        if let Some(at) = self.secured.iter().position(|one| one.id() == id) {
+            self.secured[at].goodbye();
+            self.end_secured(tools, at, "", &mut |_| {});
+        }
         if let Some(at) = self.streams.iter().position(|stream| stream.id == id)
             && self.streams[at].close(tools.now + LINGER, tools.scratch)
         {
@@ -286,7 +365,9 @@ impl Streams {
 
     /// When [`Streams::handle_timeout`] wants to be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.streams.iter().filter_map(Stream::deadline).min()
+        let secured = self.secured.iter().filter_map(|one| one.deadline());
+        let streams = self.streams.iter().filter_map(Stream::deadline);
+        streams.chain(secured).min()
     }
 
     /// Ends what has taken too long.
@@ -300,11 +381,20 @@ impl Streams {
                 self.end(tools, at, &reason, tell);
             }
         }
+        for at in (0..self.secured.len()).rev() {
+            let now = tools.now;
+            if let Err(reason) = self.secured[at].handle_timeout(now, tools.scratch, tell) {
+                self.end_secured(tools, at, &reason, tell);
+            }
+        }
     }
 
     /// Ends everything at once.
     pub(super) fn release(&mut self, tools: &mut Tools<'_>) {
-        let ids: Vec<_> = self.streams.iter().map(|stream| stream.id).collect();
+        let streams = self.streams.iter().map(|stream| stream.id);
+        let ids: Vec<_> = streams
+            .chain(self.secured.iter().map(|one| one.id()))
+            .collect();
         for id in ids {
             self.close(tools, id);
         }
