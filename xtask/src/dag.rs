@@ -23,7 +23,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "wire", "crypto", "stun", "ice", "dtls", "srtp", "rtp", "sctp", "sdp",
         ],
     ),
-    ("driver", &["peer", "wire"]),
+    ("driver", &["peer", "stun", "wire"]),
     ("signaling", &["sdp", "wire"]),
     ("rooms", &["wire"]),
     ("media", &["wire"]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use esp_webrtc::driver::ServerTrust;
 use esp_webrtc::peer::DtlsVersions;
 use esp_webrtc::signaling::Trust;
 use esp_webrtc::wire::{IceServer, Scheme, ServerUrl};
@@ -43,7 +44,7 @@ const EVENTS: &str = "Events as JSON:
     recorded      samples, pictures, errors, dir           notice        text (candidates, paths and so on)
     hung_up, stopped
   `serve` prints joined (room, client, initiator), left (room, client, how) and refused (remote, why),
-  `probe` prints interface, candidate, server_failed and result.";
+  `probe` prints interface, server (ok, ms, mapped, relayed, reason), nat (mapping, filtering) and result.";
 
 #[derive(Parser)]
 #[command(name = "esp-webrtc", version, about = ABOUT, after_help = EXAMPLES, subcommand_required = true)]
@@ -64,7 +65,7 @@ pub(crate) enum Command {
     /// Join a room as a plain peer that calls, and calls again
     #[command(after_help = CALL_HELP)]
     Call(Box<Call>),
-    /// Say which addresses this host has and which servers answer
+    /// Say how this network treats calls: its NAT, the servers that answer, and why a call would fail
     #[command(after_help = PROBE_HELP)]
     Probe(Probe),
 }
@@ -98,7 +99,11 @@ Examples:
 const PROBE_HELP: &str = "Examples:
   esp-webrtc probe                      asks two public STUN servers
   esp-webrtc probe --no-servers         asks nobody
-  esp-webrtc probe --server stun:192.0.2.1:3478 --server stun:stun.example.org";
+  esp-webrtc probe --server stun:192.0.2.1:3478 --server stun:stun.example.org
+  esp-webrtc probe --server turns:turn.example.org --ice-user me --ice-password @secret.txt --json
+
+Of NATs, one server tells whether there is one; two at different addresses also tell how it maps; one that
+offers RFC 5780 (OTHER-ADDRESS) also tells how it filters.";
 
 const ERRANDS: &str = "Errands";
 
@@ -214,11 +219,26 @@ pub(crate) struct Probe {
     /// Ask no server
     #[arg(long, conflicts_with = "servers")]
     pub(crate) no_servers: bool,
+    /// Believe turns: servers with a certificate of these authorities (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) server_ca: Option<PathBuf>,
     /// How long to wait for answers, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+impl Probe {
+    /// Whose certificates the TLS streams to servers accept.
+    pub(crate) fn trust(&self) -> Result<ServerTrust, Failure> {
+        let Some(path) = &self.server_ca else {
+            return Ok(ServerTrust::default());
+        };
+        let words = |why: String| Failure::Failed(format!("{}: {why}", path.display()));
+        let pem = std::fs::read(path).map_err(|error| words(error.to_string()))?;
+        ServerTrust::of_pem(&pem).map_err(words)
+    }
 }
 
 /// Where a room server listens.
@@ -401,9 +421,22 @@ pub(crate) struct Output {
     /// Print events as words, or as one JSON object a line (`esp-webrtc help events` lists them)
     #[arg(long, value_enum, default_value_t = Events::Text)]
     pub(crate) events: Events,
+    /// The same as --events json
+    #[arg(long, conflicts_with = "events")]
+    pub(crate) json: bool,
     /// Log on standard error; more often for more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+impl Output {
+    /// How events are printed.
+    pub(crate) fn events(&self) -> Events {
+        match self.json {
+            true => Events::Json,
+            false => self.events,
+        }
+    }
 }
 
 /// How events are printed.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     let output = command.output();
     print::start_log(output.verbose);
-    let printer = Printer::new(output.events);
+    let printer = Printer::new(output.events());
     let done = match command {
         Command::Doorbell(arguments) => doorbell::run(*arguments, printer),
         Command::Serve(arguments) => serve::run(arguments, printer),

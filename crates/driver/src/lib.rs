@@ -23,11 +23,14 @@ mod pool;
 mod resolver;
 mod shard;
 mod spare;
+mod survey;
 mod trust;
 
 pub use clock::Clock;
 pub use config::DriverConfig;
 pub use connection::Connection;
 pub use driver::Driver;
+pub use esp_stun::behaviour;
 pub use interfaces::interfaces;
+pub use survey::survey;
 pub use trust::{DangerousTrust, ServerTrust};

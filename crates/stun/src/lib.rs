@@ -25,6 +25,7 @@
 mod address;
 mod attribute;
 mod auth;
+pub mod behaviour;
 mod builder;
 mod error_code;
 mod header;

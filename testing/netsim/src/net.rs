@@ -120,6 +120,15 @@ impl<E: Endpoint> Net<E> {
         SocketAddr::new(self.address(host), 3478)
     }
 
+    /// Adds a STUN server that offers the tests of RFC 5780, on ports 3478 and 3479 of two IPv4
+    /// addresses, and gives the first address.
+    pub fn discovery_server(&mut self) -> SocketAddr {
+        let name = format!("discovery{}", self.hosts.len());
+        let host = self.server(&name, StunServer::discovering([3478, 3479]));
+        self.add_interface(host, "eth1", SiteId::PUBLIC);
+        SocketAddr::new(self.address(host), 3478)
+    }
+
     /// Adds a TURN server on port 3478, for datagrams and streams, and gives its IPv4 address; it
     /// has an IPv6 address as well ([`Net::host_at`], [`Net::ipv6`]).
     pub fn turn_server(&mut self, username: &str, password: &str) -> SocketAddr {

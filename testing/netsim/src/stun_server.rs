@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use esp_stun::{Class, ErrorCode, Message, MessageBuilder, Method, known};
-use esp_wire::{Action, Destination, Input, Instant, Room, SocketId, Train};
+use esp_stun::{ChangeRequest, Class, ErrorCode, Message, MessageBuilder, Method, known};
+use esp_wire::{Action, Destination, Input, Instant, Interface, Room, SocketId, Train};
 
 use crate::endpoint::Endpoint;
 
@@ -15,6 +15,10 @@ pub struct StunServer {
     replies: VecDeque<(Destination, Vec<u8>)>,
     streams: BTreeMap<SocketId, (SocketAddr, Vec<u8>)>,
     answered: u64,
+    /// Both of its ports, when it offers the tests of RFC 5780.
+    ports: Option<[u16; 2]>,
+    /// Its sockets then: first address and port, its other port, other address and first port, both other.
+    sockets: [Option<SocketAddr>; 4],
     /// Answers nothing while set.
     pub silent: bool,
 }
@@ -32,7 +36,34 @@ impl StunServer {
             replies: VecDeque::new(),
             streams: BTreeMap::new(),
             answered: 0,
+            ports: None,
+            sockets: [None; 4],
             silent: false,
+        }
+    }
+
+    /// A server that offers the tests of RFC 5780 on these ports of the first two addresses of its host.
+    pub fn discovering(ports: [u16; 2]) -> Self {
+        StunServer {
+            actions: VecDeque::new(),
+            ports: Some(ports),
+            ..StunServer::new(ports[0])
+        }
+    }
+
+    fn on_interfaces(&mut self, interfaces: &[Interface]) {
+        let (Some(ports), [first, second, ..]) = (self.ports, interfaces) else {
+            return;
+        };
+        if self.sockets[0].is_some() {
+            return;
+        }
+        for number in 0..4 {
+            let ip = [first.address, second.address][number / 2];
+            let local = SocketAddr::new(ip, ports[number % 2]);
+            self.sockets[number] = Some(local);
+            let socket = SocketId(number as u32);
+            self.actions.push_back(Action::Bind { socket, local });
         }
     }
 
@@ -49,11 +80,18 @@ impl StunServer {
             return;
         }
         let mut buffer = [0; 512];
-        let Some(len) = respond(&request, remote, &mut buffer) else {
+        let change = request.change_request().filter(|_| self.ports.is_some());
+        let origin = SocketId(socket.0 ^ change.map_or(0, flips));
+        let at = |socket: SocketId| *self.sockets.get(socket.0 as usize)?;
+        let discovery = at(origin).zip(at(SocketId(socket.0 ^ 3)));
+        let Some(len) = respond(&request, remote, discovery, &mut buffer) else {
             return;
         };
         self.answered += 1;
-        let to = Destination { socket, remote };
+        let to = Destination {
+            socket: origin,
+            remote,
+        };
         self.replies.push_back((to, buffer[..len].to_vec()));
     }
 
@@ -79,9 +117,24 @@ impl StunServer {
     }
 }
 
-fn respond(request: &Message<'_>, remote: SocketAddr, buffer: &mut [u8]) -> Option<usize> {
+/// What a CHANGE-REQUEST changes of a socket's number (RFC 5780 §7.2).
+fn flips(change: ChangeRequest) -> u32 {
+    u32::from(change.ip) << 1 | u32::from(change.port)
+}
+
+/// `discovery` is where the answer leaves from, and the address that differs in both parts.
+fn respond(
+    request: &Message<'_>,
+    remote: SocketAddr,
+    discovery: Option<(SocketAddr, SocketAddr)>,
+    buffer: &mut [u8],
+) -> Option<usize> {
+    let of_discovery = match discovery {
+        Some(_) => known::DISCOVERY,
+        None => &[],
+    };
     let unknown: Vec<_> = request
-        .unknown_required(&[known::BASE, known::ICE])
+        .unknown_required(&[known::BASE, known::ICE, of_discovery])
         .take(32)
         .collect();
     let mut builder = if request.method() != Method::BINDING {
@@ -96,6 +149,9 @@ fn respond(request: &Message<'_>, remote: SocketAddr, buffer: &mut [u8]) -> Opti
     } else {
         let mut builder = MessageBuilder::success(buffer, request);
         builder.xor_mapped_address(remote).software("netsim");
+        if let Some((origin, other)) = discovery {
+            builder.response_origin(origin).other_address(other);
+        }
         builder
     };
     builder.fingerprint();
@@ -123,6 +179,7 @@ impl Endpoint for StunServer {
             Input::Closed { socket, .. } => {
                 self.streams.remove(&socket);
             }
+            Input::Interfaces(interfaces) => self.on_interfaces(interfaces),
             _ => {}
         }
     }
