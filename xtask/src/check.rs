@@ -3,7 +3,7 @@
 use crate::{dag, prepare, run};
 
 /// What is off by default and tested all the same.
-const FEATURES: &str = "--features=esp-cli/openssl";
+const FEATURES: &str = "--features=esp-cli/openssl,esp-lab/openssl";
 
 /// The second crypto provider: the packages that know of it.
 const PORTABLE: &[&str] = &["esp-crypto", "esp-stun", "esp-ice", "esp-dtls", "esp-srtp"];

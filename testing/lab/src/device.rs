@@ -42,7 +42,7 @@ impl DeviceConfig {
         self
     }
 
-    /// With a peer that sends back what it receives.
+    /// With a peer that opens the channel, and sends back what it receives.
     #[must_use]
     pub fn echoed(mut self) -> Self {
         self.echoed = true;
@@ -83,6 +83,7 @@ impl DeviceConfig {
             "lifetime": self.lifetime.map(|lifetime| lifetime.as_secs()),
             "renewal": self.renewal.map(|renewal| renewal.as_secs()),
             "servers": servers(&self.servers),
+            "waits": self.echoed,
             "send": own,
             "expect": if self.echoed { own } else { other },
         })
@@ -137,7 +138,7 @@ pub struct Device {
     process: Process,
     role: &'static str,
     report: Value,
-    notices: Vec<String>,
+    notices: Vec<(u64, String)>,
 }
 
 impl Device {
@@ -204,8 +205,8 @@ impl Device {
         })
     }
 
-    /// What it has said of its connection, oldest first.
-    pub fn notices(&self) -> &[String] {
+    /// What it has said of its connection, oldest first, with the Unix time in milliseconds.
+    pub fn notices(&self) -> &[(u64, String)] {
         &self.notices
     }
 
@@ -216,7 +217,8 @@ impl Device {
             Some("signal") => signals.push(event),
             Some("notice") => {
                 let text = event["text"].as_str().unwrap_or_default();
-                self.notices.push(text.to_owned());
+                let at = event["at"].as_u64().unwrap_or(0);
+                self.notices.push((at, text.to_owned()));
             }
             Some("report") => self.report = event,
             _ => {}
@@ -253,8 +255,11 @@ impl End for Device {
     }
 
     fn state(&self) -> String {
-        let notices = self.notices.join("\n  | ");
+        let notices = self.notices.iter();
+        let notices: String = notices
+            .map(|(at, text)| format!("\n  | {at} {text}"))
+            .collect();
         let said = self.process.complaints();
-        format!("{} {}\n  | {notices}{said}", self.role, self.report)
+        format!("{} {}{notices}{said}", self.role, self.report)
     }
 }

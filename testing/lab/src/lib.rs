@@ -13,6 +13,7 @@
 //! it, and the processes are ended by the kernel with the thread that started them. So nothing stays behind,
 //! however a test ends.
 
+pub mod browser;
 mod call;
 mod coturn;
 mod device;
@@ -21,7 +22,7 @@ mod network;
 mod process;
 pub mod traffic;
 
-pub use call::Call;
+pub use call::{Call, End};
 pub use coturn::{Coturn, CoturnConfig, rest_login};
 pub use device::{Device, DeviceConfig, Path};
 pub use namespace::Namespace;

@@ -1,6 +1,6 @@
 //! The internet, sites behind NATs, and hosts whose cable can be moved.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Namespace, Outcome};
 
@@ -10,7 +10,7 @@ use crate::{Namespace, Outcome};
 #[derive(Debug)]
 pub struct Internet {
     namespace: Namespace,
-    sites: Cell<u8>,
+    sites: AtomicU8,
 }
 
 impl Internet {
@@ -45,7 +45,7 @@ impl Internet {
         ))?;
         Ok(Internet {
             namespace,
-            sites: Cell::new(0),
+            sites: AtomicU8::new(0),
         })
     }
 
@@ -88,7 +88,7 @@ pub struct Site {
     number: u8,
     v4: bool,
     v6: bool,
-    hosts: Cell<u8>,
+    hosts: AtomicU8,
 }
 
 impl Site {
@@ -109,8 +109,7 @@ impl Site {
     }
 
     fn join(internet: &Internet, nat: Option<Nat>, v6: bool) -> Outcome<Self> {
-        let number = internet.sites.get() + 1;
-        internet.sites.set(number);
+        let number = internet.sites.fetch_add(1, Ordering::Relaxed) + 1;
         let wan = 10 + number;
         let router = Namespace::new(format!("site {number}"))?;
         router.set(FORWARDING)?;
@@ -144,7 +143,7 @@ impl Site {
             number,
             v4: nat.is_some(),
             v6,
-            hosts: Cell::new(0),
+            hosts: AtomicU8::new(0),
         })
     }
 
@@ -239,8 +238,7 @@ impl Host {
     /// # Errors
     /// When there is such an interface.
     pub fn plug(&self, interface: &str, site: &Site) -> Outcome<()> {
-        let host = 10 + site.hosts.get();
-        site.hosts.set(host - 9);
+        let host = site.hosts.fetch_add(1, Ordering::Relaxed) + 10;
         let number = site.number;
         site.router.ip(&format!(
             "link add port{host} type veth peer name {interface} netns {path}\n\

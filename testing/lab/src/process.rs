@@ -20,7 +20,7 @@ type Said = Arc<Mutex<VecDeque<String>>>;
 pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     said: Said,
     complaints: Said,
     readers: Vec<JoinHandle<()>>,
@@ -51,7 +51,7 @@ impl Process {
         Ok(Process {
             stdin: child.stdin.take(),
             child,
-            lines,
+            lines: Mutex::new(lines),
             said,
             complaints,
             readers,
@@ -73,7 +73,8 @@ impl Process {
     /// # Errors
     /// When none comes.
     pub fn line(&self, patience: Duration) -> Outcome<String> {
-        self.lines.recv_timeout(patience).map_err(|error| {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.recv_timeout(patience).map_err(|error| {
             let why = match error {
                 RecvTimeoutError::Timeout => "it said nothing",
                 RecvTimeoutError::Disconnected => "it has ended",

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use esp_lab::{Outcome, traffic};
 use esp_webrtc::driver::ServerTrust;
@@ -87,7 +87,7 @@ fn peer_config(settings: &Value) -> Outcome<PeerConfig> {
     let mut config = PeerConfig::default()
         .with_role(role(settings))
         .with_servers(servers(settings))
-        .with_data_channels(false);
+        .with_data_channels(settings["waits"] == true);
     config.automatic_channel = ChannelConfig::new("lab");
     if settings["relay"] == true {
         config.policy = IcePolicy::Relay;
@@ -231,7 +231,9 @@ impl Handler for Ear {
     }
 
     fn on_notice(&mut self, notice: &Notice<'_>) {
-        say(&json!({"event": "notice", "text": format!("{notice:?}")}));
+        let at = SystemTime::now().duration_since(UNIX_EPOCH);
+        let at = at.unwrap_or_default().as_millis();
+        say(&json!({"event": "notice", "at": at, "text": format!("{notice:?}")}));
     }
 }
 

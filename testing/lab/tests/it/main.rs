@@ -1,5 +1,6 @@
 //! Calls of processes in networks of their own.
 
+mod browsers;
 mod cable;
 mod nat;
 mod relay;
