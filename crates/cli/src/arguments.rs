@@ -1,15 +1,18 @@
 //! What the program is asked for.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use esp_webrtc::PeerConfig;
 use esp_webrtc::driver::ServerTrust;
 use esp_webrtc::peer::DtlsVersions;
+use esp_webrtc::peer::ice::InterfaceFilter;
 use esp_webrtc::signaling::Trust;
-use esp_webrtc::wire::{IceServer, Scheme, ServerUrl};
+use esp_webrtc::wire::{IcePolicy, IceServer, Scheme, ServerUrl};
 
 use crate::failure::Failure;
 
@@ -385,12 +388,43 @@ pub(crate) struct LinkOptions {
     /// The version of DTLS; auto is 1.3 where the peer has it
     #[arg(long, value_enum, default_value_t = Dtls::Auto)]
     pub(crate) dtls: Dtls,
+    /// Connect over TURN servers alone: the peer never learns an address of this host
+    #[arg(long)]
+    pub(crate) relay_only: bool,
+    /// Tell addresses of this host by names that only this network resolves (mDNS), as browsers do
+    #[arg(long)]
+    pub(crate) hide_addresses: bool,
+    /// Local ports to use, as in 50000-50100, for a firewall that lets in these
+    #[arg(long, value_name = "FIRST-LAST", value_parser = ports)]
+    pub(crate) udp_ports: Option<RangeInclusive<u16>>,
+    /// Use this network interface, again for more; all are used without it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Vec<String>,
+    /// Take in TCP streams of the peer too, for networks without UDP
+    #[arg(long)]
+    pub(crate) tcp: bool,
     /// Keep files that the peer sends, in this directory; without it they are refused
     #[arg(long, value_name = "DIR")]
     pub(crate) files: Option<PathBuf>,
     /// The most that the directory of --files may hold
     #[arg(long, value_name = "BYTES", value_parser = size, default_value = "100M", requires = "files")]
     pub(crate) quota: u64,
+}
+
+impl LinkOptions {
+    /// The settings of a peer as these options want them.
+    pub(crate) fn shape(&self, mut peer: PeerConfig) -> PeerConfig {
+        if self.relay_only {
+            peer.policy = IcePolicy::Relay;
+        }
+        peer.ice.ports = self.udp_ports.clone();
+        peer.ice.hide_addresses = self.hide_addresses;
+        peer.ice.tcp_passive = self.tcp;
+        if !self.interface.is_empty() {
+            peer.ice.interfaces = InterfaceFilter::Only(self.interface.clone());
+        }
+        peer
+    }
 }
 
 /// Versions of DTLS.
@@ -512,6 +546,15 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(wrong)
 }
 
+/// A range of ports: 50000-50100.
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let range = text.split_once('-').and_then(|(first, last)| {
+        let range = first.trim().parse::<u16>().ok()?..=last.trim().parse().ok()?;
+        (*range.start() > 0 && !range.is_empty()).then_some(range)
+    });
+    range.ok_or_else(|| format!("{text:?} is not a range of ports; write 50000-50100"))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -591,6 +634,20 @@ mod tests {
         assert_eq!(servers[1].credential, "");
         assert!(ice_servers(&["http://a".to_owned()], "", "").is_err());
         assert!(ice_servers(&urls, "me", "@/nowhere/at/all").is_err());
+    }
+
+    #[test]
+    fn options_of_the_connection_shape_the_peer() {
+        let line = "--relay-only --hide-addresses --udp-ports 5000-5010 --interface eth0 --tcp";
+        let peer = doorbell(line).link.shape(PeerConfig::default());
+        assert_eq!(peer.policy, IcePolicy::Relay);
+        assert_eq!(peer.ice.ports, Some(5_000..=5_010));
+        assert!(peer.ice.hide_addresses && peer.ice.tcp_passive);
+        let only = InterfaceFilter::Only(vec!["eth0".into()]);
+        assert_eq!(peer.ice.interfaces, only);
+        for text in ["", "5", "0-9", "9-5", "1-70000", "a-b"] {
+            assert!(ports(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Session {
         let mut peer = PeerConfig::default()
             .with_data_channels(true)
             .with_dtls(plan.link.dtls.into());
+        peer = plan.link.shape(peer);
         if is_local(plan.url) {
             peer = peer.with_loopback();
         }

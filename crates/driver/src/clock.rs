@@ -1,6 +1,7 @@
 //! The system's clock and random source, as engines see them.
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use esp_wire::{Instant, Origin};
@@ -12,10 +13,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that begins at zero now.
+    /// A clock; all clocks of a process tell the same time, and the first began at zero.
     pub fn new() -> Self {
+        static BEGAN: OnceLock<std::time::Instant> = OnceLock::new();
         Clock {
-            base: std::time::Instant::now(),
+            base: *BEGAN.get_or_init(std::time::Instant::now),
         }
     }
 

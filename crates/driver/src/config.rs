@@ -35,6 +35,15 @@ pub struct DriverConfig {
     pub interface_interval: Duration,
     /// How long a name may take to resolve.
     pub resolve_timeout: Duration,
+    /// The UDP port that all peers of a shard share on each address of this host, for servers with a firewall
+    /// that lets in one port: shard `n`, counted from 0, takes this port plus `n`; 0 lets the system choose.
+    /// With `None` each peer has sockets of its own. Peers with a port range of their own
+    /// (`ice::Config::ports`) do not share. TURN over UDP works for one peer of a shard only, since the server
+    /// knows its clients by address and port.
+    pub shared_port: Option<u16>,
+    /// Whether the peers of all drivers of this process together begin at most one check or request to a
+    /// server in 5 ms (RFC 8445 §14.2).
+    pub shared_pacing: bool,
 }
 
 impl Default for DriverConfig {
@@ -53,6 +62,8 @@ impl Default for DriverConfig {
             server_trust: ServerTrust::default(),
             interface_interval: Duration::from_secs(2),
             resolve_timeout: Duration::from_secs(5),
+            shared_port: None,
+            shared_pacing: true,
         }
     }
 }
@@ -67,6 +78,12 @@ impl DriverConfig {
     /// Sets the most threads that call applications; at least 1.
     pub fn with_delivery_threads(mut self, threads: usize) -> Self {
         self.delivery_threads = threads.max(1);
+        self
+    }
+
+    /// Sets the UDP port that the peers of a shard share.
+    pub fn with_shared_port(mut self, port: Option<u16>) -> Self {
+        self.shared_port = port;
         self
     }
 

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
+use esp_peer::ice::SharedPacer;
 use esp_peer::{
     ChannelConfig, Error, Handler, Peer, PeerConfig, PeerConnection, Report, RtpTransformer,
     TransformerSide,
@@ -49,9 +50,9 @@ impl Connection {
     ) -> Result<Self, Error> {
         let clock = Clock::new();
         let resolver = Arc::new(Resolver::new(driver.resolve_timeout));
-        let mut shard = Shard::new(clock, driver.clone(), None, resolver).map_err(failed)?;
+        let mut shard = Shard::new(clock, driver.clone(), None, resolver, 0).map_err(failed)?;
         let handle = shard.handle();
-        let peer = Peer::new(config, clock.origin().map_err(failed)?)?;
+        let peer = Peer::new(paced(config, &driver), clock.origin().map_err(failed)?)?;
         let (link, known) = link(&driver, &handle, handler);
         let key = shard.open(peer, Arc::clone(&link));
         let _ = known.set(key);
@@ -72,7 +73,7 @@ impl Connection {
         handler: Box<dyn Handler>,
     ) -> Result<Self, Error> {
         let origin = driver.clock().origin().map_err(failed)?;
-        let peer = Peer::new(config, origin)?;
+        let peer = Peer::new(paced(config, driver.config()), origin)?;
         let (link, known) = link(driver.config(), &shard, handler);
         let (answer, key) = channel();
         if !shard.send(Command::Open(Box::new(peer), Arc::clone(&link), answer)) {
@@ -137,6 +138,14 @@ impl Connection {
         self.link.stream_dropped()
     }
 
+    /// Restarts ICE: new credentials and candidates are offered, the connection goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Peer::restart_ice`](esp_peer::Peer::restart_ice).
+    pub fn restart_ice(&self) -> Result<(), Error> {
+        self.run(|peer, now| peer.restart_ice(now))
+    }
+
     fn call_shard(&self) {
         if self.link.call() {
             self.shard.send(Command::Service(self.key));
@@ -162,6 +171,15 @@ fn link(
     let outbox = Outbox::new(config.media_outbox_bytes, config.data_outbox_bytes);
     let mailbox = Mailbox::new(handler, config.mailbox_bytes, resume);
     (Arc::new(Link::new(outbox, mailbox)), known)
+}
+
+/// Settings of a peer that shares its pace with all others of this process.
+fn paced(mut config: PeerConfig, driver: &DriverConfig) -> PeerConfig {
+    static PACER: LazyLock<SharedPacer> = LazyLock::new(SharedPacer::new);
+    if driver.shared_pacing {
+        config.ice.shared_pacer.get_or_insert_with(|| PACER.clone());
+    }
+    config
 }
 
 fn failed(error: std::io::Error) -> Error {

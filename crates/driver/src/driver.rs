@@ -47,6 +47,7 @@ impl Driver {
                 config.clone(),
                 Some(Arc::clone(&pool)),
                 Arc::clone(&resolver),
+                index,
             )?;
             shards.push(shard.handle());
             threads.push(

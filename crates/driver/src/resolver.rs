@@ -1,4 +1,5 @@
-//! Names to addresses, without holding up a shard: DNS by the system, `.local` by multicast DNS.
+//! Names to addresses, without holding up a shard: DNS by the system, `.local` by multicast DNS, which also
+//! answers for names of our own.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -7,10 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use esp_wire::{QueryId, Resolution};
-use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
+use mdns_sd::{HostnameResolutionEvent, ServiceDaemon, ServiceInfo};
 
 use crate::shard::{Command, Handle, Key};
 
+/// Multicast DNS tells of hosts by their services: this one stands for nothing but the host.
+const SERVICE: &str = "_ice._udp.local.";
+/// Names that one peer may have answered for.
+const NAMES: usize = 64;
 /// Resolutions under way at one time for one peer; more are answered with nothing.
 const AT_ONCE: usize = 32;
 
@@ -19,6 +24,8 @@ struct Inner {
     /// Started with the first `.local` name, ended with the resolver.
     mdns: Option<ServiceDaemon>,
     under_way: HashMap<u64, usize>,
+    /// What is answered for: the peer, its name, and how the daemon calls it.
+    published: Vec<(u64, String, String)>,
 }
 
 /// Resolves names on threads of its own, one for each question under way.
@@ -91,8 +98,58 @@ impl Resolver {
         }
     }
 
+    /// Answers for a name of a peer's on the local link.
+    pub(crate) fn publish(&self, serial: u64, name: &str, address: IpAddr) {
+        let Some(daemon) = self.mdns() else {
+            return;
+        };
+        let mut inner = locked(&self.inner);
+        let own = inner
+            .published
+            .iter()
+            .filter(|(owner, ..)| *owner == serial);
+        if own.count() >= NAMES {
+            return;
+        }
+        let label = name.trim_end_matches('.').trim_end_matches(".local");
+        let host = format!("{label}.local.");
+        let none: [(&str, &str); 0] = [];
+        let info = ServiceInfo::new(SERVICE, label, &host, address, 9, &none[..]);
+        let told = info.and_then(|mut info| {
+            // The name is random: nobody else has it.
+            info.set_requires_probe(false);
+            let called = info.get_fullname().to_owned();
+            daemon.register(info).map(|()| called)
+        });
+        match told {
+            Ok(called) => inner.published.push((serial, name.to_owned(), called)),
+            Err(error) => tracing::warn!(%error, "a name cannot be published"),
+        }
+    }
+
+    /// Answers for a name no more.
+    pub(crate) fn withdraw(&self, serial: u64, name: &str) {
+        self.withdraw_all(|owner, own| owner == serial && own == name);
+    }
+
+    fn withdraw_all(&self, gone: impl Fn(u64, &str) -> bool) {
+        let mut inner = locked(&self.inner);
+        let Inner {
+            mdns, published, ..
+        } = &mut *inner;
+        published.retain(|(owner, name, called)| {
+            let gone = gone(*owner, name);
+            if gone && let Some(daemon) = mdns {
+                // It says goodbye by itself; nobody waits for that.
+                let _ = daemon.unregister(called);
+            }
+            !gone
+        });
+    }
+
     /// Forgets a peer that is gone.
     pub(crate) fn forget(&self, serial: u64) {
+        self.withdraw_all(|owner, _| owner == serial);
         locked(&self.inner).under_way.remove(&serial);
     }
 
@@ -148,4 +205,38 @@ fn by_mdns(daemon: &ServiceDaemon, name: &str, timeout: Duration) -> Vec<IpAddr>
     let _ = daemon.stop_resolve_hostname(&name);
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_published_resolves_until_it_is_withdrawn() {
+        let (here, there) = [(); 2]
+            .map(|()| Resolver::new(Duration::from_secs(5)))
+            .into();
+        let found = crate::interfaces().unwrap();
+        let usable = |address: &IpAddr| address.is_ipv4() && !address.is_loopback();
+        let mut addresses = found.iter().map(|one| one.address);
+        // A host without a network has nobody to answer.
+        let Some(address) = addresses.find(usable) else {
+            return;
+        };
+        let name = "5f2a9c1e-0d3b-4e7f-8a6c-1b2d3e4f5a6b.local";
+        here.publish(7, name, address);
+        let daemon = there.mdns().unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            seen = by_mdns(&daemon, name, Duration::from_secs(5));
+            if !seen.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(seen, [address]);
+        here.withdraw(8, name);
+        assert_eq!(locked(&here.inner).published.len(), 1);
+        here.forget(7);
+        assert!(locked(&here.inner).published.is_empty());
+    }
 }

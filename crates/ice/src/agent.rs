@@ -41,6 +41,8 @@ pub struct Agent {
     pub(crate) rng: Rng,
     pub(crate) role: Role,
     pub(crate) tie_breaker: u64,
+    /// The peer is a lite agent.
+    pub(crate) remote_lite: bool,
     pub(crate) started: bool,
     pub(crate) closed: bool,
     /// Allocations are being given back, and nothing else is done.
@@ -120,9 +122,9 @@ impl Agent {
         Ok(Agent {
             role: config.role,
             tie_breaker: rng.u64(),
-            pacer: Pacer::new(config.pacing, origin.now),
+            remote_lite: false,
+            pacer: Pacer::new(config.pacing, origin.now, config.shared_pacer.clone()),
             rng,
-            config,
             started: false,
             closed: false,
             leaving: false,
@@ -132,7 +134,7 @@ impl Agent {
             next_query: QueryId(0),
             next_pair: 0,
             ranks: 0,
-            locals: Locals::default(),
+            locals: Locals::telling(config.kinds),
             gathering: Gathering::default(),
             relays: Relays::default(),
             streams: Vec::new(),
@@ -147,6 +149,7 @@ impl Agent {
             state: State::New,
             counters: Counters::default(),
             deadline: None,
+            config,
         })
     }
 
@@ -201,14 +204,6 @@ impl Agent {
         self.run(now);
     }
 
-    /// The peer is a lite agent (`a=ice-lite`): this side controls (RFC 8445 §6.1.1).
-    pub fn set_remote_lite(&mut self, now: Instant, lite: bool) {
-        if lite {
-            self.switch_role(now, Role::Controlling);
-            self.run(now);
-        }
-    }
-
     /// What the peer proposes as Ta (`a=ice-pacing`, RFC 8839 §5.5), `None` when it says nothing.
     pub fn set_remote_pacing(&mut self, pacing: Option<Duration>) {
         let theirs = pacing.unwrap_or(self.config.silent_peer_pacing);
@@ -245,10 +240,8 @@ impl Agent {
 
     /// Our candidates as lines for a description, without `a=`.
     pub fn candidate_lines(&self) -> impl Iterator<Item = String> {
-        let ufrag = &self.session.local.credentials.ufrag;
-        (self.locals.candidates.iter())
-            .filter(|known| known.told)
-            .map(move |known| known.to_candidate(Some(ufrag)).to_string())
+        let told = self.locals.candidates.iter().filter(|known| known.told);
+        told.map(|known| self.line(known))
     }
 
     /// The candidates of the peer, revealed ones included.
@@ -367,6 +360,7 @@ impl Agent {
             self.run_streams(now);
         }
         self.run_consent(now);
+        self.run_lite(now);
         self.run_nomination(now);
         self.run_checks(now);
         self.update_path(now);

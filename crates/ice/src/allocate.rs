@@ -79,7 +79,7 @@ impl Agent {
                 let relay = &mut self.relays.list[at];
                 (relay.via, relay.stage) = (socket, Stage::Opening);
                 let local = crate::interfaces::bind_address(base.interface, base.address);
-                self.actions.push_back(Action::Bind { socket, local });
+                self.open_at(socket, local, false);
             }
             Some(base) => {
                 self.relays.list[at].via = base.socket;

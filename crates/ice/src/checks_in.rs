@@ -132,6 +132,10 @@ impl Agent {
 
     /// Resolves a role conflict; `true` when the peer has to give way (RFC 8445 §7.3.1.1).
     fn has_conflict(&mut self, now: Instant, message: &Message<'_>) -> bool {
+        if self.config.lite {
+            // RFC 8445 §6.1.1: whoever checks a lite agent controls.
+            return false;
+        }
         let theirs = match self.role {
             Role::Controlling => message.ice_controlling(),
             Role::Controlled => message.ice_controlled(),
@@ -247,6 +251,9 @@ impl Agent {
         pair.requests_received = pair.requests_received.wrapping_add(1);
         if pair.revoked {
             return;
+        }
+        if self.config.lite {
+            return self.on_check_of_full(now, id, use_candidate);
         }
         match pair.state {
             PairState::Succeeded => {

@@ -27,6 +27,9 @@ impl Agent {
 
     /// Whether a check may start when its slot comes.
     pub(crate) fn has_new_transaction(&self) -> bool {
+        if self.config.lite {
+            return false;
+        }
         let checklist = &self.session.checklist;
         let triggered = self.session.remote.is_some() && checklist.has_triggered();
         triggered || (self.wants_checks() && checklist.has_ordinary())
@@ -39,15 +42,16 @@ impl Agent {
 
     /// Starts what its slot allows, repeats and gives up what is due.
     pub(crate) fn run_checks(&mut self, now: Instant) {
-        if self.has_requests() && self.pacer.next_server() <= now && !self.outbox.is_full() {
+        let asks = self.has_requests() && !self.outbox.is_full();
+        if self.pacer.may_ask(now, asks) {
             self.pacer.take_server(now);
             match self.gathering.has_queued() {
                 true => self.start_request(now),
                 false => self.start_relay(now),
             }
         }
-        let slot = self.pacer.next_new() <= now && !self.outbox.is_full();
-        if slot && self.has_new_transaction() {
+        let checks = self.has_new_transaction() && !self.outbox.is_full();
+        if self.pacer.may_start(now, checks) {
             self.start_transaction(now);
             self.pacer.take_new(now);
         }
@@ -81,9 +85,11 @@ impl Agent {
 
     fn start_check(&mut self, now: Instant, id: PairId) -> bool {
         let limit = self.config.max_pairs * 2 + 8;
+        let streams = &self.streams;
         let Some(pair) = self.session.checklist.find_mut(id) else {
             return false;
         };
+        let reliable = (streams.iter()).any(|stream| stream.socket() == pair.socket);
         let Some(base) = self.locals.base(pair.socket) else {
             return false;
         };
@@ -99,6 +105,7 @@ impl Agent {
             priority,
             use_candidate: pair.nominating && self.role == Role::Controlling,
             rto,
+            reliable,
         };
         pair.state = PairState::InProgress;
         self.session.checks.start(now, new, limit);

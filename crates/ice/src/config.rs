@@ -1,10 +1,13 @@
 //! Settings of the agent.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use esp_wire::{IcePolicy, Interface, Role};
 
 use crate::error::{Error, Misuse};
+use crate::filter::{AddressFilter, KindFilter};
+use crate::pacing::SharedPacer;
 
 /// Settings; `Default` suits a device that talks to browsers.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +27,21 @@ pub struct Config {
     pub link_local: LinkLocal,
     /// Which interfaces are used.
     pub interfaces: InterfaceFilter,
+    /// Which addresses of this host are used.
+    pub addresses: AddressFilter,
+    /// Which addresses of the peer's candidates are checked; a check that the peer sends from elsewhere
+    /// is answered all the same.
+    pub remote_addresses: AddressFilter,
+    /// Which kinds of candidates the peer is told of.
+    pub kinds: KindFilter,
+    /// The local ports of sockets and listeners; `None` leaves them to the system. A firewall that lets
+    /// this range in needs to let in nothing else.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// Whether host candidates are told by names of multicast DNS in place of addresses, as browsers do.
+    pub hide_addresses: bool,
+    /// Whether this is a lite agent (`a=ice-lite`), for hosts with a public address: it has host
+    /// candidates only and sends no checks.
+    pub lite: bool,
     /// Most local candidates that are gathered, 1 to 64; 16.
     pub max_candidates: usize,
     /// Most allocations on TURN servers at one time, 0 to 32; 8.
@@ -52,6 +70,9 @@ pub struct Config {
     /// Ta that is assumed of a peer that proposes none; 20 ms. RFC 8445 §14.2 has 50 ms, which only
     /// delays the call: nothing but our own sending depends on it.
     pub silent_peer_pacing: Duration,
+    /// The pacer that this agent shares with others; `None` paces it alone. RFC 8445 §14.2 counts all new
+    /// transactions of a host together.
+    pub shared_pacer: Option<SharedPacer>,
     /// First retransmission while no round trip was measured; 250 ms. RFC 8445 §14.3 asks for
     /// 500 ms; the shorter one repairs a lost first check sooner, and pacing bounds the rate.
     pub initial_rto: Duration,
@@ -158,6 +179,12 @@ impl Default for Config {
             include_loopback: false,
             link_local: LinkLocal::IfAlone,
             interfaces: InterfaceFilter::All,
+            addresses: AddressFilter::All,
+            remote_addresses: AddressFilter::All,
+            kinds: KindFilter::default(),
+            ports: None,
+            hide_addresses: false,
+            lite: false,
             max_candidates: 16,
             max_relays: 8,
             tcp_active: true,
@@ -171,6 +198,7 @@ impl Default for Config {
             max_mdns: 16,
             pacing: Duration::from_millis(20),
             silent_peer_pacing: Duration::from_millis(20),
+            shared_pacer: None,
             initial_rto: Duration::from_millis(250),
             min_rto: Duration::from_millis(100),
             nomination: NominationPolicy::default(),
@@ -207,6 +235,12 @@ with! {
     with_loopback = include_loopback: bool;
     with_link_local = link_local: LinkLocal;
     with_interfaces = interfaces: InterfaceFilter;
+    with_addresses = addresses: AddressFilter;
+    with_remote_addresses = remote_addresses: AddressFilter;
+    with_kinds = kinds: KindFilter;
+    with_ports = ports: Option<RangeInclusive<u16>>;
+    with_hide_addresses = hide_addresses: bool;
+    with_lite = lite: bool;
     with_max_candidates = max_candidates: usize;
     with_max_relays = max_relays: usize;
     with_tcp_active = tcp_active: bool;
@@ -220,6 +254,7 @@ with! {
     with_max_mdns = max_mdns: usize;
     with_pacing = pacing: Duration;
     with_silent_peer_pacing = silent_peer_pacing: Duration;
+    with_shared_pacer = shared_pacer: Option<SharedPacer>;
     with_initial_rto = initial_rto: Duration;
     with_min_rto = min_rto: Duration;
     with_nomination = nomination: NominationPolicy;
@@ -239,6 +274,14 @@ impl Config {
         let rules = [
             (self.ipv4 || self.ipv6, "one of ipv4 and ipv6 must be on"),
             ((1..=64).contains(&self.max_candidates), "max_candidates"),
+            (
+                !(self.ports.as_ref()).is_some_and(|ports| ports.is_empty() || *ports.start() == 0),
+                "ports must hold one, and not 0",
+            ),
+            (
+                !self.lite || self.policy == IcePolicy::All,
+                "a lite agent has no relays",
+            ),
             (self.max_relays <= 32, "max_relays"),
             (
                 (1..=1_000).contains(&self.max_remote_candidates),

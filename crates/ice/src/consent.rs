@@ -15,6 +15,7 @@ use crate::agent::Agent;
 use crate::event::{Event, WarningReason};
 use crate::outbox::Outgoing;
 use crate::pair::{PairState, same_address};
+use crate::path::Active;
 
 /// Requests whose response is awaited; the oldest is forgotten first.
 const OUTSTANDING: usize = 8;
@@ -58,18 +59,22 @@ impl Agent {
 
     pub(crate) fn consent_deadline(&self) -> Option<Instant> {
         let active = self.active.as_ref()?;
-        let expires = self.consent_expiry()?;
-        Some(expires.min(active.consent.next))
+        let next = (!self.config.lite).then_some(active.consent.next);
+        let expires = self.consent_expiry();
+        expires.map(|expires| next.map_or(expires, |next| next.min(expires)))
     }
 
     fn consent_expiry(&self) -> Option<Instant> {
         let active = self.active.as_ref()?;
         let pair = self.pair_of(active.generation, active.pair)?;
+        if self.is_unchecked() {
+            return None;
+        }
         Some(pair.valid?.answered + self.config.consent.expiry)
     }
 
     pub(crate) fn silence_deadline(&self) -> Option<Instant> {
-        let active = self.active.as_ref()?;
+        let active = self.active.as_ref().filter(|_| !self.is_unchecked())?;
         if active.warned.is_some() {
             return Some(active.next_recheck);
         }
@@ -83,11 +88,9 @@ impl Agent {
         if self.consent_expiry().is_some_and(|at| at <= now) {
             self.end_consent(now, WarningReason::ConsentExpired);
         }
-        if self
-            .active
-            .as_ref()
-            .is_some_and(|active| active.consent.next <= now)
-        {
+        // RFC 7675 §4: a lite agent asks for nothing.
+        let due = |active: &Active| active.consent.next <= now;
+        if !self.config.lite && self.active.as_ref().is_some_and(due) {
             self.ask_consent(now);
         }
         self.warn(now);

@@ -205,9 +205,9 @@ impl Agent {
     /// whether they answer: the address of a stream makes no candidate), `turn:` and `turns:` URLs for
     /// relayed ones. Other credentials of a known URL are tried on its allocations, which stay whatever
     /// comes of it; allocations of a URL that is gone are given back when data does not take them. A
-    /// URL that cannot be used is told by [`Event::ServerFailed`].
+    /// URL that cannot be used is told by [`Event::ServerFailed`]. A lite agent asks nobody.
     pub fn set_servers(&mut self, now: Instant, servers: &[IceServer]) {
-        if self.closed {
+        if self.closed || self.config.lite {
             return;
         }
         let mut kept = Vec::new();
@@ -527,7 +527,8 @@ impl Agent {
             return;
         }
         let kind = CandidateKind::ServerReflexive;
-        let candidate = self.locals.make(&base, local, kind, mapped, Some(server));
+        let mut candidate = self.locals.make(&base, local, kind, mapped, Some(server));
+        candidate.related = self.related(Some(local), mapped);
         self.locals.candidates.push(candidate);
         self.announce(&candidate);
     }

@@ -30,6 +30,7 @@ impl Agent {
             self.actions.push_back(Action::Close { socket });
             self.drop_base(now, socket, WarningReason::SocketLost);
         }
+        self.withdraw_names(|named| wanted.iter().any(|(_, address)| *address == named));
         self.drop_streams(now);
         self.renew_streams(now);
         let known = |at: &(u32, IpAddr)| {
@@ -87,8 +88,8 @@ impl Agent {
             preference,
             local: None,
         });
-        let local = bind_address(interface, address);
-        self.actions.push_back(Action::Bind { socket, local });
+        self.name_address(address);
+        self.open_at(socket, bind_address(interface, address), false);
     }
 
     /// A name for a socket or a stream that was never used.
@@ -112,13 +113,14 @@ impl Agent {
         known: Option<SocketAddr>,
         like: SocketAddr,
     ) -> Option<SocketAddr> {
+        let hidden = self.config.hide_addresses || !self.config.kinds.host;
         let nowhere = match like {
             SocketAddr::V4(_) => SocketAddr::from(([0; 4], 9)),
             SocketAddr::V6(_) => SocketAddr::from(([0; 16], 9)),
         };
         Some(
             known
-                .filter(|_| self.config.policy == IcePolicy::All)
+                .filter(|_| self.config.policy == IcePolicy::All && !hidden)
                 .unwrap_or(nowhere),
         )
     }
@@ -150,6 +152,7 @@ impl Agent {
         for one in interfaces {
             let at = (one.index, one.address);
             if config.interfaces.admits(one)
+                && config.addresses.admits(one.address)
                 && family(one.address)
                 && local(one)
                 && is_usable(SocketAddr::new(one.address, 1), config.include_loopback)
@@ -164,6 +167,7 @@ impl Agent {
 
     /// A socket is open: its host candidate is made, told and paired.
     pub(crate) fn on_bound(&mut self, now: Instant, socket: SocketId, local: SocketAddr) {
+        self.forget_try(socket);
         let Some(base) = self.locals.base_mut(socket) else {
             return;
         };
@@ -192,6 +196,9 @@ impl Agent {
 
     /// A socket could not be opened, or has ended.
     pub(crate) fn on_closed(&mut self, now: Instant, socket: SocketId, reason: &str) {
+        if self.try_next_port(socket) {
+            return;
+        }
         match self.locals.base(socket).map(|base| base.role) {
             Some(role) if role.gathers() => {
                 self.drop_base(now, socket, WarningReason::SocketLost);
@@ -211,13 +218,9 @@ impl Agent {
         self.push_event(Event::LocalCandidate { line });
     }
 
-    fn line(&self, candidate: &LocalCandidate) -> String {
-        let ufrag = &self.session.local.credentials.ufrag;
-        candidate.to_candidate(Some(ufrag)).to_string()
-    }
-
     /// Forgets a socket with its candidates and pairs, and the relays that were asked through it.
     pub(crate) fn drop_base(&mut self, now: Instant, socket: SocketId, reason: WarningReason) {
+        self.forget_try(socket);
         self.drop_relays_of(now, socket);
         let gone: Vec<LocalCandidate> = (self.locals.candidates.iter().copied())
             .filter(|candidate| candidate.socket == socket)

@@ -32,7 +32,9 @@
 //! | sockets, host and server-reflexive candidates | `gathering.rs`, `interfaces.rs`, `local.rs` |
 //! | servers that are asked over a stream | `asking.rs` |
 //! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `relaying.rs` |
+//! | which addresses and ports are used and told | `filter.rs`, `ports.rs`, `names.rs` (ours behind `.local`) |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
+//! | lite agents | `lite.rs` |
 //! | candidates over TCP | `tcp.rs` |
 //! | pairs and their states | `pairing.rs`, `pair.rs`, `checklist.rs` |
 //! | sorting what is received | `receive.rs` |
@@ -71,16 +73,20 @@ mod credentials;
 mod encode;
 mod error;
 mod event;
+mod filter;
 mod gathering;
 mod interfaces;
+mod lite;
 mod local;
 mod mdns;
+mod names;
 mod nomination;
 mod outbox;
 mod pacing;
 mod pair;
 mod pairing;
 mod path;
+mod ports;
 mod priority;
 mod receive;
 mod relay;
@@ -100,7 +106,9 @@ pub use config::{Config, ConsentTiming, InterfaceFilter, LinkLocal, NominationPo
 pub use credentials::Credentials;
 pub use error::{Error, Misuse};
 pub use event::{Event, FailureReason, GatheringState, State, WarningReason};
+pub use filter::{AddressFilter, KindFilter, Network, NetworkError};
 pub use local::LocalCandidate;
+pub use pacing::SharedPacer;
 pub use pair::{PairEnd, PairId, PairReport, PairState};
 pub use path::Path;
 pub use priority::{candidate_priority, pair_priority};

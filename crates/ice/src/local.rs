@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use esp_wire::SocketId;
 
 use crate::candidate::{Candidate, CandidateHost, CandidateKind, CandidateTransport};
+use crate::filter::KindFilter;
+use crate::names::Names;
 use crate::pair::{PairEnd, same_address};
+use crate::ports::Try;
 use crate::priority::candidate_priority;
 
 /// A candidate of ours.
@@ -115,6 +118,12 @@ type Origin = (CandidateKind, IpAddr, Option<IpAddr>);
 pub(crate) struct Locals {
     pub(crate) bases: Vec<Base>,
     pub(crate) candidates: Vec<LocalCandidate>,
+    /// Which kinds the peer is told of.
+    pub(crate) kinds: KindFilter,
+    /// The names that hide our addresses.
+    pub(crate) names: Names,
+    /// Sockets that wait for a port of the range.
+    pub(crate) tries: Vec<Try>,
     foundations: Vec<Origin>,
 }
 
@@ -132,6 +141,14 @@ impl Base {
 }
 
 impl Locals {
+    /// None yet; the peer will be told of these kinds.
+    pub(crate) fn telling(kinds: KindFilter) -> Self {
+        Locals {
+            kinds,
+            ..Locals::default()
+        }
+    }
+
     pub(crate) fn base(&self, socket: SocketId) -> Option<&Base> {
         self.bases.iter().find(|base| base.socket == socket)
     }
@@ -169,7 +186,7 @@ impl Locals {
             server,
             related: (kind != CandidateKind::Host).then_some(local),
             transport: CandidateTransport::Udp,
-            told: kind != CandidateKind::PeerReflexive,
+            told: self.kinds.admits(kind),
             advert: false,
             foundation: self.foundation((kind, local.ip(), server.map(|server| server.ip()))),
         }

@@ -35,6 +35,7 @@ impl Agent {
     fn may_nominate(&self) -> bool {
         let doubted = || (self.active.as_ref()).is_some_and(|active| active.warned.is_some());
         self.role == Role::Controlling
+            && !self.config.lite
             && self.session.remote.is_some()
             && (self.session.selected.is_none() || (self.config.roaming && doubted()))
     }

@@ -60,7 +60,7 @@ impl Agent {
     /// Adds a signaled candidate at an address, and its pairs.
     pub(crate) fn add_remote(&mut self, now: Instant, candidate: &Candidate, at: SocketAddr) {
         let limit = self.config.max_remote_candidates;
-        if !is_usable(at, self.config.include_loopback) {
+        if !self.is_wanted(at) {
             self.counters.ignored_candidates += 1;
             return;
         }
@@ -80,6 +80,11 @@ impl Agent {
             Added::Known => {}
             Added::Full => self.counters.ignored_candidates += 1,
         }
+    }
+
+    /// Whether an address that the peer names may be checked.
+    pub(crate) fn is_wanted(&self, at: SocketAddr) -> bool {
+        is_usable(at, self.config.include_loopback) && self.config.remote_addresses.admits(at.ip())
     }
 
     fn pair_remote(&mut self, now: Instant, remote: &RemoteCandidate) {

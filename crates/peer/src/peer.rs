@@ -264,6 +264,19 @@ impl Peer {
         Ok(())
     }
 
+    /// Restarts ICE: new credentials and candidates are offered, the connection goes on meanwhile
+    /// (RFC 8445 §9). When both sides do so at once, the controlled one gives way.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] before the peers have agreed on anything, and while a description is under way.
+    pub fn restart_ice(&mut self, now: Instant) -> Result<(), Error> {
+        let call = self.call.as_mut();
+        let call = call.ok_or(Error::WrongState("call `new_connection` first"))?;
+        let done = call.restart_ice(now);
+        self.advance(now);
+        done
+    }
+
     /// Ends the connection, if there is one; another may follow.
     pub fn disconnect(&mut self, now: Instant) -> Result<(), Error> {
         self.finish(now, State::Disconnected, None);
@@ -285,6 +298,12 @@ impl Peer {
         if let Some(sctp) = self.call.as_mut().and_then(|call| call.sctp.as_mut()) {
             sctp.set_delivery(on);
         }
+    }
+
+    /// The user name fragment that the peer's checks begin with, while there is a call (RFC 8445 §7.2.2).
+    pub fn ice_ufrag(&self) -> Option<&str> {
+        let call = self.call.as_ref()?;
+        Some(&call.ice.local_credentials().ufrag)
     }
 
     /// The remote address of the pair in use.
@@ -429,7 +448,10 @@ impl Peer {
             return;
         };
         call.advance(now, &self.config);
-        self.role = call.ice.role();
+        // A lite agent that is controlled may make the next offer all the same.
+        if !self.config.ice.lite {
+            self.role = call.ice.role();
+        }
         while let Some(event) = call.queue.pop_front() {
             if let Event::State(state) = event {
                 self.state = state;

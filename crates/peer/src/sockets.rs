@@ -15,6 +15,8 @@ const SPAN: u32 = SocketId::SPAN;
 pub(crate) struct Sockets {
     base: u32,
     open: BTreeSet<SocketId>,
+    /// Names that the driver answers for.
+    names: BTreeSet<String>,
 }
 
 impl Sockets {
@@ -23,6 +25,7 @@ impl Sockets {
         Sockets {
             base: call.wrapping_mul(SPAN),
             open: BTreeSet::new(),
+            names: BTreeSet::new(),
         }
     }
 
@@ -49,6 +52,12 @@ impl Sockets {
                 self.open.remove(socket);
             }
             Action::Resolve { query, .. } => *query = QueryId(self.outer(query.0)),
+            Action::Publish { name, .. } => {
+                self.names.insert(name.clone());
+            }
+            Action::Withdraw { name } => {
+                self.names.remove(name);
+            }
         }
         action
     }
@@ -106,14 +115,25 @@ impl Sockets {
 
     /// Takes over what another call still had to close.
     pub(crate) fn close_also(&mut self, action: Action) {
-        if let Action::Close { socket } = action {
-            self.open.insert(socket);
+        match action {
+            Action::Close { socket } => {
+                self.open.insert(socket);
+            }
+            Action::Withdraw { name } => {
+                self.names.insert(name);
+            }
+            _ => {}
         }
     }
 
-    /// A socket that is still open, to be closed when the call is over.
+    /// A name that is still answered for, or a socket that is still open, to be given up when the call is over.
     pub(crate) fn close_next(&mut self) -> Option<Action> {
-        self.open.pop_first().map(|socket| Action::Close { socket })
+        let name = self.names.pop_first();
+        name.map(|name| Action::Withdraw { name }).or_else(|| {
+            Some(Action::Close {
+                socket: self.open.pop_first()?,
+            })
+        })
     }
 }
 

@@ -148,6 +148,13 @@ impl Description {
         (&self.lines.origin.sess_id, self.lines.origin.sess_version)
     }
 
+    /// Whether this is an offer: it leaves the DTLS role to the answer (`a=setup:actpass`, RFC 8842 §5.2), as
+    /// no answer may.
+    pub fn leaves_setup(&self) -> bool {
+        let mut setups = self.sections.iter().filter_map(|section| section.setup);
+        setups.any(|setup| setup == Setup::ActPass)
+    }
+
     /// Whether it restarts ICE against what was agreed before: user fragment and password differ
     /// (RFC 8839 §4.4.1.1.1). The answer then needs new ones too.
     pub fn restarts_ice(&self, previous: &Negotiated) -> bool {

@@ -214,6 +214,19 @@ pub enum Action {
         /// How.
         by: Resolution,
     },
+    /// Answer for a name by multicast DNS on the local link (RFC 6762), until it is withdrawn or the peer
+    /// is gone; nothing is told about it.
+    Publish {
+        /// A single label under `.local`.
+        name: String,
+        /// The address that it stands for.
+        address: IpAddr,
+    },
+    /// Answer for a name no more.
+    Withdraw {
+        /// The name.
+        name: String,
+    },
 }
 
 #[cfg(test)]

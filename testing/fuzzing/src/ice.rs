@@ -1,7 +1,7 @@
 //! Candidate lines, and two ICE agents by operations.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use esp_ice::{Agent, Candidate, Config, Credentials, Event};
@@ -32,18 +32,25 @@ struct Side {
     /// Packets to this side.
     inbox: VecDeque<Packet>,
     ports: u16,
+    listeners: Vec<(SocketId, SocketAddr)>,
+    /// Open streams: ours, and the other side's name of it.
+    streams: Vec<(SocketId, SocketId)>,
+    accepted: u16,
+    /// Bytes to this side, by our name of the stream.
+    flow: VecDeque<(SocketId, Vec<u8>)>,
 }
 
 struct World {
     sides: [Side; 2],
     now: Instant,
     train: Train,
+    names: BTreeMap<String, IpAddr>,
 }
 
 /// Steps of two agents and of the network between them; after each, bounds hold.
 pub(crate) fn agents(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let mut world = World::new();
+    let mut world = World::new(bytes.u8());
     for _ in 0..300 {
         if bytes.is_empty() {
             break;
@@ -56,11 +63,17 @@ pub(crate) fn agents(data: &[u8]) {
 }
 
 impl World {
-    fn new() -> Self {
+    /// With TCP, or not; one side may be a lite agent.
+    fn new(kind: u8) -> Self {
+        let tcp = kind & 1 != 0;
+        let lite = (kind & 6 == 6).then_some(usize::from(kind >> 3 & 1));
         let sides = [0, 1].map(|number: u64| {
             let config = Config::default()
                 .with_role([Role::Controlling, Role::Controlled][number as usize])
                 .with_max_pairs(12)
+                .with_tcp_passive(tcp)
+                .with_lite(lite == Some(number as usize))
+                .with_hide_addresses(number == 1 && tcp)
                 .with_max_remote_candidates(9);
             let mut agent =
                 Agent::new(config, Origin::seeded(number)).expect("a config that is right");
@@ -71,12 +84,17 @@ impl World {
                 lines: VecDeque::new(),
                 inbox: VecDeque::new(),
                 ports: 1_000,
+                listeners: Vec::new(),
+                streams: Vec::new(),
+                accepted: 0,
+                flow: VecDeque::new(),
             }
         });
         let mut world = World {
             sides,
             now: Instant::ZERO,
             train: Train::with_capacity(2_000),
+            names: BTreeMap::new(),
         };
         world.interfaces(0, 1);
         world.interfaces(1, 1);
@@ -133,6 +151,8 @@ impl World {
             8 => self.mislead(side, bytes),
             9 => self.advance(u64::from(bytes.u16()) / 4),
             10 => self.application(side),
+            27 => self.flow(side, 1, usize::from(bytes.u8())),
+            28 => self.cut(side, usize::from(bytes.u8())),
             11 => {
                 let ms = u64::from(bytes.u8()) * 10;
                 self.calm(ms);
@@ -255,17 +275,116 @@ impl World {
             for side in [0, 1] {
                 let count = self.sides[side].inbox.len();
                 self.arrive(side, count);
+                let count = self.sides[side].flow.len();
+                self.flow(side, count, usize::MAX);
             }
             self.drain();
             self.advance(10);
         }
     }
 
+    /// Lets bytes of streams arrive, each piece cut in two at `cut`.
+    fn flow(&mut self, side: usize, count: usize, cut: usize) {
+        for _ in 0..count {
+            let Some((stream, mut data)) = self.sides[side].flow.pop_front() else {
+                return;
+            };
+            let at = cut.min(data.len());
+            let (first, rest) = data.split_at_mut(at);
+            for data in [first, rest] {
+                if !data.is_empty() {
+                    self.input(side, Input::StreamBytes { stream, data });
+                }
+            }
+        }
+    }
+
+    /// Ends a stream for both sides.
+    fn cut(&mut self, side: usize, which: usize) {
+        if self.sides[side].streams.is_empty() {
+            return;
+        }
+        let at = which % self.sides[side].streams.len();
+        let (stream, _) = self.sides[side].streams[at];
+        self.close_stream(side, stream);
+        let reason = "cut";
+        self.input(
+            side,
+            Input::Closed {
+                socket: stream,
+                reason,
+            },
+        );
+    }
+
+    /// One side is done with a stream; the other hears of it.
+    fn close_stream(&mut self, side: usize, stream: SocketId) {
+        let streams = &mut self.sides[side].streams;
+        let Some(at) = streams.iter().position(|(ours, _)| *ours == stream) else {
+            return;
+        };
+        let (_, theirs) = streams.swap_remove(at);
+        self.sides[side].flow.retain(|(to, _)| *to != stream);
+        let other = &mut self.sides[1 - side];
+        other.streams.retain(|(ours, _)| *ours != theirs);
+        other.flow.retain(|(to, _)| *to != theirs);
+        let reason = "closed";
+        self.input(
+            1 - side,
+            Input::Closed {
+                socket: theirs,
+                reason,
+            },
+        );
+    }
+
+    fn open_stream(&mut self, side: usize, stream: SocketId, remote: SocketAddr) {
+        let other = &mut self.sides[1 - side];
+        let listener = other.listeners.iter().find(|(_, local)| *local == remote);
+        let Some(&(listener, _)) = listener else {
+            let reason = "refused";
+            return self.input(
+                side,
+                Input::Closed {
+                    socket: stream,
+                    reason,
+                },
+            );
+        };
+        let theirs = listener.accepted(other.accepted);
+        other.accepted += 1;
+        other.streams.push((theirs, stream));
+        self.sides[side].streams.push((stream, theirs));
+        self.sides[side].ports += 1;
+        let local = SocketAddr::from(([10, side as u8, 0, 1], self.sides[side].ports));
+        for (side, stream, local, remote) in [
+            (1 - side, theirs, remote, local),
+            (side, stream, local, remote),
+        ] {
+            let opened = Input::StreamOpened {
+                stream,
+                local,
+                remote,
+            };
+            self.input(side, opened);
+        }
+    }
+
     /// Puts what is in the train on its way.
     fn post(&mut self, side: usize) {
         let to = self.train.destination().expect("a destination");
+        let streams = &self.sides[side].streams;
+        let stream = streams.iter().find(|(ours, _)| *ours == to.socket);
+        if let Some(&(_, theirs)) = stream {
+            let bytes: Vec<u8> = self.train.segments().flatten().copied().collect();
+            let flow = &mut self.sides[1 - side].flow;
+            if flow.len() < 64 {
+                flow.push_back((theirs, bytes));
+            }
+            return;
+        }
         let sockets = &self.sides[side].sockets;
-        // Streams have no local address here: nobody listens to them.
+        // Streams that nobody took have no local address here.
         let Some((_, from)) = sockets.iter().find(|(socket, _)| *socket == to.socket) else {
             return;
         };
@@ -320,10 +439,33 @@ impl World {
                 self.sides[side].sockets.push((socket, local));
                 self.input(side, Input::Bound { socket, local });
             }
+            Action::Listen { socket, local } => {
+                self.sides[side].ports += 1;
+                let local = SocketAddr::new(local.ip(), self.sides[side].ports);
+                self.sides[side].listeners.push((socket, local));
+                self.input(side, Input::Bound { socket, local });
+            }
             Action::Close { socket } => {
                 self.sides[side].sockets.retain(|(open, _)| *open != socket);
+                let others = |(open, _): &(SocketId, SocketAddr)| *open != socket;
+                self.sides[side].listeners.retain(others);
+                self.close_stream(side, socket);
             }
-            Action::OpenStream { .. } | Action::Listen { .. } | Action::Resolve { .. } => {}
+            Action::OpenStream { stream, remote, .. } => self.open_stream(side, stream, remote),
+            Action::Resolve { query, name, .. } => {
+                let addresses = match self.names.get(&name) {
+                    Some(address) => vec![*address],
+                    None => Vec::new(),
+                };
+                let addresses = &addresses;
+                self.input(side, Input::Resolved { query, addresses });
+            }
+            Action::Publish { name, address } => {
+                self.names.insert(name, address);
+            }
+            Action::Withdraw { name } => {
+                self.names.remove(&name);
+            }
         }
     }
 }

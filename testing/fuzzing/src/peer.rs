@@ -352,7 +352,11 @@ impl World {
             Action::Close { socket } => {
                 self.sides[side].sockets.retain(|(open, _)| *open != socket);
             }
-            Action::OpenStream { .. } | Action::Listen { .. } | Action::Resolve { .. } => {}
+            Action::OpenStream { .. }
+            | Action::Listen { .. }
+            | Action::Resolve { .. }
+            | Action::Publish { .. }
+            | Action::Withdraw { .. } => {}
         }
     }
 }

@@ -37,6 +37,12 @@ impl<E: Endpoint> Net<E> {
                 }
             }
             Action::Resolve { query, name, by } => self.resolve(host, query, &name, by),
+            Action::Publish { name, .. } => {
+                self.mdns(&name, host);
+            }
+            Action::Withdraw { name } => {
+                self.forget_name(&name);
+            }
         }
     }
 

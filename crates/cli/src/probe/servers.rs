@@ -50,6 +50,14 @@ impl Server {
         matches!(self.kind.scheme, Scheme::Turn | Scheme::Turns)
     }
 
+    /// Whether it was reached, for good or ill.
+    pub(super) fn is_there(&self) -> bool {
+        match &self.outcome {
+            Outcome::Failed(why) => why.contains("refused") || why.contains("certificate"),
+            _ => true,
+        }
+    }
+
     /// Whether the way to it is UDP.
     pub(super) fn is_udp(&self) -> bool {
         self.kind.transport == Transport::Udp
@@ -159,7 +167,7 @@ fn resolve(server: &ServerUrl) -> Receiver<Result<Vec<SocketAddr>, String>> {
 
 /// The peers that ask the other servers.
 struct Peers {
-    hearing: Receiver<(usize, Heard)>,
+    hearing: Receiver<(usize, Instant, Heard)>,
     connections: Vec<Connection>,
     began: Instant,
     /// Ends with the connections.
@@ -174,7 +182,7 @@ enum Heard {
 
 struct Listener {
     place: usize,
-    heard: Sender<(usize, Heard)>,
+    heard: Sender<(usize, Instant, Heard)>,
 }
 
 impl Handler for Listener {
@@ -182,7 +190,7 @@ impl Handler for Listener {
         if let Signal::Candidate { candidate, .. } = msg
             && candidate.is_empty()
         {
-            let _ = self.heard.send((self.place, Heard::Finished));
+            self.pass(Heard::Finished);
         }
     }
 
@@ -192,7 +200,14 @@ impl Handler for Listener {
             Notice::ServerFailed { reason, .. } => Heard::Failed(reason.to_string()),
             _ => return,
         };
-        let _ = self.heard.send((self.place, heard));
+        self.pass(heard);
+    }
+}
+
+impl Listener {
+    fn pass(&self, heard: Heard) {
+        // Nobody may listen any more.
+        let _ = self.heard.send((self.place, Instant::now(), heard));
     }
 }
 
@@ -243,17 +258,18 @@ impl Peers {
         let mut open = self.connections.len();
         while open > 0 {
             let wait = until.saturating_duration_since(Instant::now());
-            let Ok((place, heard)) = self.hearing.recv_timeout(wait) else {
+            let Ok((place, at, heard)) = self.hearing.recv_timeout(wait) else {
                 break;
             };
             let server = &mut asked[place];
+            let after = at.saturating_duration_since(self.began);
             match heard {
                 Heard::Candidate(line) => {
                     if let Some(outcome) = outcome(&line)
                         && !server.relays()
                     {
                         server.outcome = outcome;
-                        server.after = Some(self.began.elapsed());
+                        server.after = Some(after);
                     }
                 }
                 Heard::Failed(reason) if !server.relays() => {
@@ -269,7 +285,7 @@ impl Peers {
                     } else if silent && !server.is_turn() {
                         // What fails is told before the end: all that was asked over it was answered.
                         server.outcome = Outcome::Answered { mapped: None };
-                        server.after = Some(self.began.elapsed());
+                        server.after = Some(after);
                     }
                 }
             }

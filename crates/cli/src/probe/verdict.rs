@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use esp_webrtc::driver::behaviour::{Findings, Mapping};
 
-use super::Look;
 use super::servers::{Outcome, Server};
+use super::{Look, kind_of};
 
 type Words = Cow<'static, str>;
 
@@ -40,7 +40,10 @@ pub(super) fn of(look: &Look) -> Vec<Words> {
         return words;
     }
     if !look.servers.iter().any(Server::answers) {
-        words.extend(nobody_answered(look));
+        match look.servers.iter().any(Server::is_there) {
+            true => words.extend(relays(look)),
+            false => words.extend(nobody_answered(look)),
+        }
         return words;
     }
     words.extend(udp(look));
@@ -51,7 +54,7 @@ pub(super) fn of(look: &Look) -> Vec<Words> {
 
 fn nobody_answered(look: &Look) -> Vec<Words> {
     let nameless = |server: &Server| match &server.outcome {
-        Outcome::Failed(why) => why.contains("name"),
+        Outcome::Failed(why) => why.starts_with("has a name"),
         _ => false,
     };
     if look.servers.iter().all(nameless) {
@@ -86,14 +89,20 @@ fn udp(look: &Look) -> Option<Words> {
 /// What the NATs let through.
 fn nat(look: &Look) -> Option<Words> {
     let relay = look.servers.iter().any(Server::relays);
-    let public = || {
-        let mut seen = look.nats.seen();
-        seen.any(|(_, findings)| findings.translated == Some(false))
+    let untranslated = || {
+        let seen = look.nats.seen();
+        let plain = seen.filter(|(_, findings)| findings.translated == Some(false));
+        plain.filter_map(|(_, findings)| findings.mapped)
     };
     match direct(look) {
-        Some("most") if public() => {
+        Some("most") if untranslated().any(|at| kind_of(at.ip()) == "public") => {
             Some("works: direct calls; this host has a public address".into())
         }
+        Some("most") if untranslated().next().is_some() => Some(
+            "no NAT lies between this host and the servers: they are within its own network, and what lies beyond \
+             is not known"
+                .into(),
+        ),
         Some("most") => Some(
             "works: direct calls to all peers but those whose NAT takes another port for each destination".into(),
         ),
@@ -224,6 +233,23 @@ mod tests {
                 "password",
             ],
         );
+    }
+
+    #[test]
+    fn servers_that_refuse_or_are_near_say_little_of_the_network() {
+        let why = "failed: TURN: the server refused user name and password";
+        let refused = server("turn:b", Outcome::Failed(why.into()));
+        let words = of(&look(vec![refused], None)).join("\n");
+        assert!(
+            words.contains("Check the user") && !words.contains("DNS"),
+            "{words}"
+        );
+        let mut near = look(vec![answered("stun:a")], Some(Mapping::EndpointIndependent));
+        if let Some(findings) = &mut near.nats.ipv4 {
+            findings.translated = Some(false);
+            findings.mapped = "192.168.1.2:9".parse().ok();
+        }
+        says(&near, &["within its own network"]);
     }
 
     #[test]

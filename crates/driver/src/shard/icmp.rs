@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use esp_wire::{Input, SocketId};
 use mio::net::UdpSocket;
 
 /// Answers read in one go; a flood of them loses some.
@@ -18,6 +19,20 @@ pub(super) enum Answer {
     Unreachable,
     /// A datagram has at most this many bytes.
     TooBig(usize),
+}
+
+impl Answer {
+    /// What a peer is told of it.
+    pub(super) fn input(self, socket: SocketId, remote: SocketAddr) -> Input<'static> {
+        match self {
+            Answer::Unreachable => Input::Unreachable { socket, remote },
+            Answer::TooBig(size) => Input::TooBig {
+                socket,
+                remote,
+                size,
+            },
+        }
+    }
 }
 
 /// Reads the socket's queue of errors (ip(7), `IP_RECVERR`) and tells what it says of each destination.

@@ -8,6 +8,7 @@
 //! 5. service every peer that was touched: its actions, its outbox, its trains, its events.
 
 mod addresses;
+mod common;
 mod fragments;
 mod gate;
 mod icmp;
@@ -33,6 +34,7 @@ use esp_wire::{Instant, Interface, Train};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
+use self::common::Commons;
 pub(crate) use self::link::{Command, Handle, Job, Key, Link};
 use self::slot::{Port, Serviced, Slot};
 use self::socket::Receiver as Datagrams;
@@ -67,6 +69,10 @@ pub(crate) struct Shard {
     current: Option<usize>,
     /// Whose socket a token is.
     ports: Slab<Port>,
+    /// Sockets that all peers use.
+    commons: Commons,
+    /// Their port.
+    common_port: Option<u16>,
     timers: Timers,
     datagrams: Datagrams,
     train: Train,
@@ -89,10 +95,12 @@ impl Shard {
         config: DriverConfig,
         pool: Option<Arc<Pool>>,
         resolver: Arc<Resolver>,
+        number: usize,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, commands) = channel();
+        let common_port = Shard::common_port(&config, number);
         Ok(Shard {
             watch: Watch::open(poll.registry(), WATCH),
             tls: TlsClient::new(config.server_trust.clone()),
@@ -107,6 +115,8 @@ impl Shard {
             slots: Slab::new(),
             current: None,
             ports: Slab::new(),
+            commons: Commons::default(),
+            common_port,
             timers: Timers::default(),
             datagrams: Datagrams::new(),
             train: Train::with_capacity(Train::MAX_BYTES),
@@ -155,6 +165,7 @@ impl Shard {
 
     fn note_ready(&mut self) {
         let mut changed = false;
+        let mut writable = Vec::new();
         for event in &self.events {
             if event.token() == WATCH {
                 changed = true;
@@ -170,6 +181,12 @@ impl Shard {
                 port.queued = true;
                 self.readable.push_back(token);
             }
+            if let Some(number) = port.common {
+                if event.is_writable() {
+                    writable.push(number);
+                }
+                continue;
+            }
             if event.is_writable()
                 && !port.stream
                 && let Some(slot) = self.slots.get_mut(port.place)
@@ -179,6 +196,9 @@ impl Shard {
                     touch(&mut self.touched, slot, port.place);
                 }
             }
+        }
+        for number in writable {
+            self.on_common_writable(number);
         }
         if changed {
             self.on_word();
@@ -258,6 +278,12 @@ impl Shard {
             port.queued = false;
             let (place, socket, stream) = (port.place, port.socket, port.stream);
             let failing = std::mem::take(&mut port.failing);
+            if let Some(number) = port.common {
+                if self.read_common(number, failing) {
+                    self.read_again(token);
+                }
+                continue;
+            }
             let Some(slot) = self.slots.get_mut(place) else {
                 continue;
             };
@@ -282,13 +308,18 @@ impl Shard {
                 slot.read(socket, now, &mut self.datagrams, READS)
             };
             touch(&mut self.touched, slot, place);
-            if more
-                && let Some(port) = self.ports.get_mut(token)
-                && !port.queued
-            {
-                port.queued = true;
-                self.readable.push_back(token);
+            if more {
+                self.read_again(token);
             }
+        }
+    }
+
+    fn read_again(&mut self, token: usize) {
+        if let Some(port) = self.ports.get_mut(token)
+            && !port.queued
+        {
+            port.queued = true;
+            self.readable.push_back(token);
         }
     }
 
@@ -336,8 +367,11 @@ impl Shard {
                     train: &mut self.train,
                     resolver: &self.resolver,
                     handle: &self.handle,
+                    commons: &mut self.commons,
+                    common_port: self.common_port,
                 },
             );
+            self.commons.learn(now, slot);
             if serviced.mail
                 && let Some(pool) = &self.pool
             {

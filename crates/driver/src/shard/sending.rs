@@ -3,6 +3,7 @@
 use esp_peer::Error;
 use esp_wire::{DataFrame, Frame, Input, Instant, Kind, SocketId, Train};
 
+use super::common::Note;
 use super::slot::Slot;
 use super::socket::Sent;
 
@@ -107,6 +108,9 @@ impl Slot {
             self.push_to_stream(id, train);
             return true;
         };
+        if !self.commons.is_empty() && self.commons.contains(&id) {
+            self.notes.extend(Note::of(id, train));
+        }
         match socket.send(train, progress) {
             Sent::Done => true,
             Sent::Full => false,

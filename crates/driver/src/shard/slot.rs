@@ -7,8 +7,8 @@ use esp_peer::{Event, Notice, Peer, State};
 use esp_wire::{Action, Input, Instant, QueryId, SocketId, Train};
 use mio::{Interest, Token};
 
+use super::common::{Commons, Note};
 use super::gate::Gated;
-use super::icmp::Answer;
 use super::names::Names;
 use super::sending::Stuck;
 use super::socket::{Read, Receiver, Socket};
@@ -29,6 +29,8 @@ pub(super) struct Port {
     pub(super) failing: bool,
     /// A stream or a listener.
     pub(super) stream: bool,
+    /// A socket that all peers use, by its number.
+    pub(super) common: Option<usize>,
 }
 
 impl Port {
@@ -39,6 +41,14 @@ impl Port {
             queued: false,
             failing: false,
             stream: false,
+            common: None,
+        }
+    }
+
+    pub(super) fn of_common(number: usize) -> Self {
+        Port {
+            common: Some(number),
+            ..Port::of_socket(usize::MAX, SocketId(0))
         }
     }
 
@@ -56,6 +66,8 @@ pub(super) struct Serviced<'a> {
     pub(super) train: &'a mut Train,
     pub(super) resolver: &'a Resolver,
     pub(super) handle: &'a Handle,
+    pub(super) commons: &'a mut Commons,
+    pub(super) common_port: Option<u16>,
 }
 
 /// How a service ended.
@@ -74,7 +86,13 @@ pub(super) struct Slot {
     pub(super) link: Arc<Link>,
     pub(super) deadline: Option<Instant>,
     pub(super) touched: bool,
-    pub(super) sockets: Vec<(SocketId, Socket)>,
+    pub(super) sockets: Vec<(SocketId, Arc<Socket>)>,
+    /// Which of them all peers use.
+    pub(super) commons: Vec<SocketId>,
+    /// What such a socket has to know of what was sent.
+    pub(super) notes: Vec<Note>,
+    /// The last names by which checks call this peer.
+    pub(super) names_told: [String; 2],
     pub(super) streams: Streams,
     names: Names,
     pub(super) stuck: Option<Stuck>,
@@ -91,6 +109,9 @@ impl Slot {
             deadline: None,
             touched: false,
             sockets: Vec::new(),
+            commons: Vec::new(),
+            notes: Vec::new(),
+            names_told: Default::default(),
             streams: Streams::default(),
             names: Names::default(),
             stuck: None,
@@ -134,15 +155,7 @@ impl Slot {
         };
         let peer = &mut self.peer;
         io.read_answers(|remote, answer| {
-            let input = match answer {
-                Answer::Unreachable => Input::Unreachable { socket, remote },
-                Answer::TooBig(size) => Input::TooBig {
-                    socket,
-                    remote,
-                    size,
-                },
-            };
-            hand(peer, now, input);
+            hand(peer, now, answer.input(socket, remote));
         });
     }
 
@@ -208,7 +221,7 @@ impl Slot {
     fn take_actions(&mut self, now: Instant, shard: &mut Serviced<'_>) {
         while let Some(action) = self.peer.poll_action() {
             match action {
-                Action::Bind { socket, local } => self.bind(now, socket, local, &mut shard.tools),
+                Action::Bind { socket, local } => self.bind(now, socket, local, shard),
                 Action::Listen { socket, local } => {
                     let opened = self.streams.listen(&mut shard.tools, socket, local);
                     self.answer(now, socket, opened.map_err(|why| format!("{local}: {why}")));
@@ -231,7 +244,11 @@ impl Slot {
                         self.refuse(now, id, &why);
                     }
                 }
-                Action::Close { socket } => self.close_socket(socket, &mut shard.tools),
+                Action::Close { socket } => self.close_socket(socket, shard),
+                Action::Publish { name, address } => {
+                    shard.resolver.publish(self.key.serial, &name, address);
+                }
+                Action::Withdraw { name } => shard.resolver.withdraw(self.key.serial, &name),
                 Action::Resolve { query, name, by } => {
                     self.names
                         .ask(query, now + shard.tools.config.resolve_timeout);
@@ -254,7 +271,17 @@ impl Slot {
         self.input(now, Input::Closed { socket, reason });
     }
 
-    fn bind(&mut self, now: Instant, id: SocketId, local: SocketAddr, tools: &mut Tools<'_>) {
+    fn bind(&mut self, now: Instant, id: SocketId, local: SocketAddr, shard: &mut Serviced<'_>) {
+        let tools = &mut shard.tools;
+        if let Some(port) = shard.common_port.filter(|_| local.port() == 0) {
+            let joined = shard.commons.join(local, port, id, tools);
+            let opened = joined.map(|(socket, local)| {
+                self.sockets.push((id, socket));
+                self.commons.push(id);
+                local
+            });
+            return self.answer(now, id, opened);
+        }
         let opened = Socket::bind(local, tools.config).and_then(|(mut socket, local)| {
             let token = tools.ports.insert(Port::of_socket(self.key.place, id));
             socket.token = token;
@@ -264,7 +291,7 @@ impl Slot {
                 .register(&mut socket.io, Token(token), interest)
             {
                 Ok(()) => {
-                    self.sockets.push((id, socket));
+                    self.sockets.push((id, Arc::new(socket)));
                     Ok(local)
                 }
                 Err(error) => {
@@ -276,14 +303,18 @@ impl Slot {
         self.answer(now, id, opened.map_err(|why| format!("{local}: {why}")));
     }
 
-    fn close_socket(&mut self, id: SocketId, tools: &mut Tools<'_>) {
+    fn close_socket(&mut self, id: SocketId, shard: &mut Serviced<'_>) {
+        let tools = &mut shard.tools;
         let Some(at) = self.sockets.iter().position(|(other, _)| *other == id) else {
             return self.streams.close(tools, id);
         };
-        let (_, mut socket) = self.sockets.swap_remove(at);
-        // Closing the descriptor deregisters it anyway.
-        let _ = tools.registry.deregister(&mut socket.io);
-        tools.ports.try_remove(socket.token);
+        let (_, socket) = self.sockets.swap_remove(at);
+        if let Some(at) = self.commons.iter().position(|common| *common == id) {
+            self.commons.swap_remove(at);
+            shard.commons.leave(self.key.place, Some(id), tools.ports);
+        } else {
+            close(socket, tools);
+        }
         if self.stuck.as_ref().is_some_and(|stuck| stuck.socket == id) {
             self.stuck = None;
         }
@@ -334,9 +365,10 @@ impl Slot {
     /// Gives the sockets and streams back.
     pub(super) fn release(&mut self, tools: &mut Tools<'_>) {
         self.streams.release(tools);
-        for (_, mut socket) in self.sockets.drain(..) {
-            let _ = tools.registry.deregister(&mut socket.io);
-            tools.ports.try_remove(socket.token);
+        for (id, socket) in self.sockets.drain(..) {
+            if !self.commons.contains(&id) {
+                close(socket, tools);
+            }
         }
     }
 
@@ -351,6 +383,11 @@ impl Slot {
         let first = mailbox.put(Event::Notice(notice));
         mailbox.put(Event::State(State::Closed)) || first
     }
+}
+
+/// Closes a socket that nobody else uses: with the descriptor goes its registration.
+fn close(socket: Arc<Socket>, tools: &mut Tools<'_>) {
+    tools.ports.try_remove(socket.token);
 }
 
 fn hand(peer: &mut Peer, now: Instant, input: Input<'_>) {

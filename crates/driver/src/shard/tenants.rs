@@ -61,6 +61,7 @@ impl Shard {
         });
         self.timers.change(place, slot.deadline, None);
         self.touched.retain(|&other| other != place);
+        self.commons.leave(place, None, &mut self.ports);
         self.resolver.forget(slot.key.serial);
         Some(slot)
     }

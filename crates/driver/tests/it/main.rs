@@ -8,6 +8,7 @@ mod calls;
 mod defects;
 mod mtu;
 mod pair;
+mod shared;
 mod tasks;
 mod turn;
 #[cfg(all(feature = "openssl", target_os = "linux"))]

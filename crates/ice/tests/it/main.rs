@@ -5,8 +5,11 @@
 
 mod chaos;
 mod conduct;
+mod lite;
 mod mobility;
 mod nats;
+mod pacing;
+mod policy;
 mod properties;
 mod relays;
 mod scripted;

@@ -13,7 +13,9 @@ impl Call {
     pub(super) fn describe(&mut self, now: Instant, config: &PeerConfig) -> Result<(), Error> {
         let negotiation = &self.negotiation;
         let complete = negotiation.gathered || negotiation.overdue;
-        if config.trickle != Trickle::Full && !complete && !negotiation.described {
+        // A lite agent has host candidates only: they are there at once, and go into the description.
+        let whole = config.trickle != Trickle::Full || config.ice.lite;
+        if whole && !complete && !negotiation.described {
             return Ok(());
         }
         if negotiation.to_answer.is_some() {
@@ -84,7 +86,7 @@ impl Call {
         let ice = Ice {
             ufrag: credentials.ufrag.clone(),
             pwd: credentials.pwd.clone(),
-            lite: false,
+            lite: config.ice.lite,
             options: match config.trickle {
                 Trickle::Full | Trickle::Half => vec!["trickle".into()],
                 Trickle::None => Vec::new(),

@@ -9,6 +9,7 @@
 
 mod describe;
 mod early;
+mod glare;
 mod inbound;
 mod local;
 mod negotiate;

@@ -22,6 +22,15 @@ impl Call {
         text: &str,
     ) -> Result<(), Error> {
         let remote = Description::parse(text).map_err(bad)?;
+        if let Some(ours) = &self.negotiation.offered
+            && remote.leaves_setup()
+        {
+            return match self.gives_way(ours, &remote) {
+                true => self.roll_back(now, config, remote),
+                // The peer gives way, and answers our offer.
+                false => Ok(()),
+            };
+        }
         match self.negotiation.offered.take() {
             Some(offer) => match esp_sdp::accept(&offer, &remote) {
                 Ok(agreed) => self.agree(now, config, agreed),

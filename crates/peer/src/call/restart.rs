@@ -11,7 +11,7 @@ use std::time::Duration;
 use esp_wire::{Instant, Role};
 
 use super::Call;
-use crate::PeerConfig;
+use crate::{Error, PeerConfig};
 
 /// How long ICE may look for another path by itself.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -36,15 +36,29 @@ impl Call {
             return;
         }
         self.restart_at = None;
+        if config.ice_restart && self.ice.role() == Role::Controlling {
+            // While a description is under way, there is one restart already.
+            let _ = self.restart_ice(now);
+        }
+    }
+
+    /// Makes an offer with new credentials.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] before anything was agreed on, and while a description is under way.
+    pub(crate) fn restart_ice(&mut self, now: Instant) -> Result<(), Error> {
         let negotiation = &mut self.negotiation;
-        let busy = negotiation.agreed.is_none() || negotiation.to_answer.is_some();
-        if busy || !config.ice_restart || self.ice.role() != Role::Controlling {
-            return;
+        if negotiation.agreed.is_none() {
+            return Err(Error::WrongState("nothing is agreed on yet"));
+        }
+        if negotiation.to_answer.is_some() {
+            return Err(Error::WrongState("a description is under way"));
         }
         negotiation.offered = None;
         negotiation.described = false;
         negotiation.offer_again = true;
         self.on_local_restart();
         self.ice.restart(now);
+        Ok(())
     }
 }

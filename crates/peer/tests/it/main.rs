@@ -4,6 +4,7 @@
 
 mod calls;
 mod data;
+mod glare;
 mod media;
 mod mtu;
 mod paths;

@@ -186,11 +186,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, delay: Duration, offers: PeerConfig, answers: PeerConfig) -> Self {
+        let offers = offers.with_role(Role::Controlling);
+        World::of_roles(seed, delay, offers, answers.with_role(Role::Controlled))
+    }
+
+    /// The same with roles as they are configured.
+    pub(crate) fn of_roles(seed: u64, delay: Duration, a: PeerConfig, b: PeerConfig) -> Self {
         let mut net = Net::seeded(seed);
         let (forth, back) = (Post::default(), Post::default());
         let origins = (net.origin("offerer"), net.origin("answerer"));
-        let offerer = Peer::new(offers.with_role(Role::Controlling), origins.0).unwrap();
-        let answerer = Peer::new(answers.with_role(Role::Controlled), origins.1).unwrap();
+        let offerer = Peer::new(a, origins.0).unwrap();
+        let answerer = Peer::new(b, origins.1).unwrap();
         let offerer = net.host(
             "offerer",
             Station::new(offerer, back.clone(), forth.clone(), delay * 2),
