@@ -18,11 +18,23 @@ pub enum Versions {
     Only13,
 }
 
+/// The library that an association is made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// The one that is built in: both versions, and peers with ECDSA certificates.
+    #[default]
+    Own,
+    /// OpenSSL of the system, in a build with the feature `openssl`: DTLS 1.2 alone, and peers with RSA
+    /// certificates too. It tells the time for its retransmissions itself.
+    OpenSsl,
+}
+
 /// The settings of an association.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) certificate: Certificate,
     pub(crate) versions: Versions,
+    pub(crate) backend: Backend,
     pub(crate) mtu: usize,
     pub(crate) first_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
@@ -61,6 +73,7 @@ impl Config {
         Config {
             certificate,
             versions: Versions::Auto,
+            backend: Backend::Own,
             mtu: 1_200,
             first_timeout: Duration::from_millis(150),
             handshake_timeout: Duration::from_secs(30),
@@ -74,6 +87,12 @@ impl Config {
     /// The versions to speak.
     pub fn with_versions(mut self, versions: Versions) -> Self {
         self.versions = versions;
+        self
+    }
+
+    /// The library; [`Error::Misuse`] at the birth of an association when it is not built in.
+    pub fn with_backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
         self
     }
 

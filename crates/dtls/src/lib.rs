@@ -24,13 +24,15 @@ mod fingerprint;
 mod inbox;
 mod keys;
 mod library;
+#[cfg(feature = "openssl")]
+mod openssl;
 mod receive;
 mod record;
 mod records;
 mod secrets;
 
 pub use certificate::Certificate;
-pub use config::{Config, Versions};
+pub use config::{Backend, Config, Versions};
 pub use engine::{Dtls, DtlsRole, Event, State, Stats, Version, Why};
 pub use error::{Error, Violation};
 pub use fingerprint::{Fingerprint, HashFunction};

@@ -7,9 +7,11 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::config::{MAX_HANDSHAKE_DATAGRAM, MAX_QUEUED};
 use crate::inbox::Inbox;
+#[cfg(feature = "openssl")]
+use crate::openssl::OpenSsl;
 use crate::records::{Control, Owner, Records, first_record};
 use crate::secrets::{self, Secrets};
-use crate::{Config, Error, SrtpProfile, Version, Versions};
+use crate::{Backend, Config, Error, SrtpProfile, Version, Versions};
 
 /// The library refuses to hand out a certificate that its caller's buffer cannot hold, by a panic; what it can
 /// have put together is bounded by what it queues.
@@ -33,6 +35,9 @@ pub(crate) struct Library {
     secrets: Option<Box<Secrets>>,
     pub(crate) records: Option<Records>,
     key_update_after: u64,
+    /// It works in place of the first one, which then stays idle.
+    #[cfg(feature = "openssl")]
+    second: Option<Box<OpenSsl>>,
 }
 
 /// Where the library's output goes.
@@ -51,7 +56,11 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    fn flight(&mut self, packet: &[u8], records: Option<&mut Records>) -> Result<(), Error> {
+    pub(crate) fn flight(
+        &mut self,
+        packet: &[u8],
+        records: Option<&mut Records>,
+    ) -> Result<(), Error> {
         if self.flights.len() >= MAX_FLIGHTS {
             self.dropped += 1;
             return Ok(());
@@ -77,6 +86,11 @@ impl Outlet {
 
 impl Library {
     pub(crate) fn new(config: &Config, now: Instant) -> Result<Self, Error> {
+        if config.backend == Backend::OpenSsl && !cfg!(feature = "openssl") {
+            return Err(Error::Misuse(
+                "this needs a build with the feature `openssl`",
+            ));
+        }
         let clock = Clock::new(now);
         let settings = config.for_library()?;
         let certificate = config.certificate.for_library();
@@ -91,14 +105,24 @@ impl Library {
             clock,
             scratch: Vec::new(),
             is_client: false,
-            secrets: config.own_records.then(|| Box::new(Secrets::new())),
+            secrets: (config.own_records && config.backend == Backend::Own)
+                .then(|| Box::new(Secrets::new())),
             records: None,
             key_update_after: config.key_update_after,
+            #[cfg(feature = "openssl")]
+            second: match config.backend {
+                Backend::Own => None,
+                Backend::OpenSsl => Some(Box::new(OpenSsl::new(config)?)),
+            },
         })
     }
 
     /// Called once at most: the library panics when an automatic client turns back.
     pub(crate) fn become_client(&mut self) {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &mut self.second {
+            return second.become_client();
+        }
         self.is_client = true;
         self.dtls.set_active(true);
     }
@@ -133,6 +157,10 @@ impl Library {
     }
 
     pub(crate) fn version(&self) -> Option<Version> {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &self.second {
+            return second.version();
+        }
         match self.dtls.protocol_version()? {
             dimpl::ProtocolVersion::DTLS1_2 => Some(Version::Dtls12),
             dimpl::ProtocolVersion::DTLS1_3 => Some(Version::Dtls13),
@@ -141,13 +169,23 @@ impl Library {
     }
 
     pub(crate) fn advance(&mut self, now: Instant) -> Result<(), Error> {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &mut self.second {
+            return second.advance(now);
+        }
         let now = self.clock.to_library(now);
         self.step(|dtls| dtls.handle_timeout(now))?
             .map_err(|error| Error::from_library(&error))
     }
 
     /// `false` when an automatic client cannot tell the version from this datagram, which then had no effect.
-    pub(crate) fn handle_packet(&mut self, datagram: &[u8]) -> Result<bool, Error> {
+    pub(crate) fn handle_packet(&mut self, now: Instant, datagram: &[u8]) -> Result<bool, Error> {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &mut self.second {
+            return second.handle_packet(now, datagram);
+        }
+        // The first one was told the time before.
+        let _ = now;
         match self.step(|dtls| dtls.handle_packet(datagram))? {
             Ok(()) => Ok(true),
             Err(dimpl::Error::UnexpectedMessage(
@@ -158,6 +196,10 @@ impl Library {
     }
 
     pub(crate) fn close(&mut self) {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &mut self.second {
+            return second.close();
+        }
         // A refusal means that it was over before.
         let _ = self.dtls.close();
     }
@@ -165,6 +207,7 @@ impl Library {
     /// Hands the library what was found in `record`, sealed as it expects.
     pub(crate) fn handle_control(
         &mut self,
+        now: Instant,
         control: &Control,
         record: &mut [u8],
         buffer: &mut Vec<u8>,
@@ -175,7 +218,7 @@ impl Library {
         if buffer.is_empty() {
             return Ok(());
         }
-        self.handle_packet(buffer).map(|_| ())
+        self.handle_packet(now, buffer).map(|_| ())
     }
 
     /// Makes the library ask for new keys: it does so when it has sealed as many records as it was told, which
@@ -196,6 +239,10 @@ impl Library {
 
     /// Takes everything that the library has to say.
     pub(crate) fn drain(&mut self, now: Instant, outlet: &mut Outlet) -> Result<(), Error> {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &mut self.second {
+            return second.drain(now, outlet);
+        }
         let wanted = if outlet.complete {
             SCRATCH
         } else {
@@ -254,6 +301,10 @@ impl Library {
         head: usize,
         tail: usize,
     ) -> Result<(), Error> {
+        #[cfg(feature = "openssl")]
+        if let Some(second) = &mut self.second {
+            return second.seal(record, head, tail);
+        }
         let len = record.len();
         let payload = record
             .get(head..len.saturating_sub(tail))

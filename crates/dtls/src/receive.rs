@@ -142,7 +142,7 @@ impl Dtls {
                 self.stats.datagrams_received += 1;
                 self.tell_time()?;
                 let library = &mut self.library;
-                let fed = library.handle_control(&control, record, &mut self.control);
+                let fed = library.handle_control(self.now, &control, record, &mut self.control);
                 self.settle(fed)?;
                 if control.wants_answer() && !self.is_over() {
                     // The library answers a key update at its next step.
@@ -163,7 +163,7 @@ impl Dtls {
         if self.is_over() {
             return Ok(());
         }
-        let fed = self.library.handle_packet(datagram);
+        let fed = self.library.handle_packet(self.now, datagram);
         match fed {
             Ok(true) => self.stats.datagrams_received += 1,
             // The flight behind a lost or late ServerHello: it is of use as soon as that is here.

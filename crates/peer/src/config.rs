@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use esp_dtls::{Certificate, Versions};
+use esp_dtls::{Backend, Certificate, Versions};
 use esp_wire::{AudioInfo, Codec, Direction, IcePolicy, IceServer, Role, Trickle, VideoInfo};
 
 use crate::Error;
@@ -50,6 +50,9 @@ pub struct PeerConfig {
     pub certificate: Option<Certificate>,
     /// Which versions of DTLS may be spoken.
     pub dtls: Versions,
+    /// The library that speaks it; OpenSSL's, in a build with the feature `openssl`, takes peers with RSA
+    /// certificates too.
+    pub dtls_backend: Backend,
     /// Datagrams that arrive before they can be understood are kept up to this many bytes.
     pub early_bytes: usize,
     /// Packets that SRTP remembers to refuse replays.
@@ -92,6 +95,7 @@ impl Default for PeerConfig {
             ice_restart: true,
             certificate: None,
             dtls: Versions::Auto,
+            dtls_backend: Backend::Own,
             early_bytes: 64 * 1024,
             replay_window: 1_024,
             largest_datagram: 1_472,
@@ -170,6 +174,12 @@ impl PeerConfig {
     /// With or without the shortcut past the SCTP handshake.
     pub fn with_snap(mut self, on: bool) -> Self {
         self.snap = on;
+        self
+    }
+
+    /// With DTLS by this library.
+    pub fn with_dtls_backend(mut self, backend: Backend) -> Self {
+        self.dtls_backend = backend;
         self
     }
 

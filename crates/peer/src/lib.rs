@@ -28,7 +28,7 @@ pub use peer::{Peer, Why};
 pub use report::{Report, Traffic};
 pub use state::State;
 
-pub use esp_dtls::{Certificate, Versions as DtlsVersions};
+pub use esp_dtls::{Backend as DtlsBackend, Certificate, Versions as DtlsVersions};
 pub use esp_ice as ice;
 pub use esp_rtp as rtp;
 pub use esp_sctp as sctp;

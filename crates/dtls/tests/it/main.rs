@@ -7,6 +7,8 @@ mod link;
 mod noise;
 mod own;
 mod records;
+#[cfg(feature = "openssl")]
+mod rsa;
 mod steps;
 mod suites;
 mod trust;

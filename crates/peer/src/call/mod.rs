@@ -164,7 +164,9 @@ impl Call {
             .certificate
             .clone()
             .ok_or(Error::WrongState("the peer has no certificate"))?;
-        let dtls = esp_dtls::Config::new(certificate).with_versions(config.dtls);
+        let dtls = esp_dtls::Config::new(certificate)
+            .with_versions(config.dtls)
+            .with_backend(config.dtls_backend);
         let dtls = Dtls::new(&dtls, &origin).map_err(|error| misuse(&error))?;
         let rtp =
             Session::new(config.rtp.clone(), origin.fork("rtp")).map_err(|error| misuse(&error))?;
