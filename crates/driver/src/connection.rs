@@ -11,11 +11,11 @@ use esp_peer::{
     ChannelConfig, Error, Handler, Peer, PeerConfig, PeerConnection, Report, RtpTransformer,
     TransformerSide,
 };
-use esp_wire::{DataFrame, Frame, IceServer, Instant, Kind, Role, Signal};
+use esp_wire::{DataFrame, DataKind, Frame, IceServer, Instant, Kind, Role, Signal};
 
 use crate::driver::Driver;
-use crate::mailbox::Mailbox;
-use crate::outbox::Outbox;
+use crate::mailbox::{Desk, Mailbox};
+use crate::outbox::{Bytes, Outbox, Portion};
 use crate::resolver::Resolver;
 use crate::shard::{Command, Handle, Job, Key, Link, Shard};
 use crate::{Clock, DriverConfig};
@@ -214,9 +214,39 @@ impl PeerConnection for Connection {
     }
 
     fn send_data(&self, frame: DataFrame<'_>) -> Result<(), Error> {
-        self.link.outbox.push_data(frame)?;
+        self.link.outbox.push_data(frame, Portion::Whole)?;
         self.call_shard();
         Ok(())
+    }
+
+    fn send_data_owned(
+        &self,
+        stream_id: u16,
+        kind: DataKind,
+        data: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let bytes = Bytes::Given(data);
+        self.link
+            .outbox
+            .push(stream_id, kind, Portion::Whole, bytes)?;
+        self.call_shard();
+        Ok(())
+    }
+
+    fn send_data_part(&self, part: DataFrame<'_>, last: bool) -> Result<(), Error> {
+        self.link.outbox.push_data(part, Portion::Part { last })?;
+        self.call_shard();
+        Ok(())
+    }
+
+    fn buffered_amount(&self, stream_id: u16) -> Result<usize, Error> {
+        let waiting = self.link.outbox.buffered(stream_id)?;
+        Ok(waiting + self.run(move |peer, _| peer.buffered_amount(stream_id))?)
+    }
+
+    fn set_buffered_amount_low_threshold(&self, stream_id: u16, bytes: usize) -> Result<(), Error> {
+        self.link.outbox.set_low(stream_id, bytes);
+        self.run(move |peer, _| peer.set_buffered_amount_low_threshold(stream_id, bytes))
     }
 
     fn create_data_channel(&self, config: ChannelConfig) -> Result<(), Error> {
@@ -240,7 +270,8 @@ impl PeerConnection for Connection {
             .turn(Some(MAIN_LOOP_WAIT))
             .map_err(failed)?;
         // Without the lock: what is called may call back.
-        while self.link.mailbox.deliver(usize::MAX) {}
+        let mut desk = Desk::default();
+        while self.link.mailbox.deliver(usize::MAX, &mut desk) {}
         Ok(())
     }
 

@@ -4,31 +4,19 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
-use std::time::Duration;
 use std::{mem, thread};
 
-use esp_peer::{ChannelInfo, Event, Handler, NegotiatedMedia, Notice, State};
-use esp_wire::{AudioInfo, DataFrame, DataKind, Frame, Kind, Signal, VideoInfo};
+use esp_peer::{Event, Handler};
 
+pub(crate) use self::letter::Letter;
 use crate::spare::Spare;
 
-/// What each waiting event is counted for besides its bytes: even empty messages take memory.
-const OVERHEAD: usize = 128;
+mod letter;
 
-/// An event that owns its bytes.
-enum Letter {
-    State(State),
-    Msg(Signal<'static>),
-    AudioInfo(AudioInfo),
-    VideoInfo(VideoInfo),
-    Media(Kind, Duration, Vec<u8>),
-    Negotiated(NegotiatedMedia),
-    ChannelOpen(ChannelInfo),
-    Data(u16, DataKind, Vec<u8>),
-    ChannelClose(ChannelInfo),
-    Writable(u16),
-    Notice(Notice<'static>),
-}
+/// Of the memory for one mailbox, what is delivered before room is made: one part of so many.
+const PARTS: usize = 4;
+/// Events that are taken out of a mailbox at once.
+const TAKEN: usize = 64;
 
 #[derive(Default)]
 struct Inner {
@@ -43,11 +31,36 @@ struct Inner {
     spare: Spare,
 }
 
-/// An event that the application was told of.
-struct Delivered {
-    media: bool,
-    weight: usize,
-    buffer: Option<Vec<u8>>,
+/// Letters on their way into a mailbox; one for all peers of a shard.
+#[derive(Default)]
+pub(crate) struct Batch {
+    letters: Vec<Letter>,
+    spare: Spare,
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, letter: Letter) {
+        self.letters.push(letter);
+    }
+
+    /// A buffer that is used again, or an empty one.
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        self.spare.take()
+    }
+
+    /// A copy in a buffer that is used again.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.spare.copy(bytes)
+    }
+}
+
+/// Letters on their way out of a mailbox; one for each thread that delivers.
+#[derive(Default)]
+pub(crate) struct Desk {
+    letters: VecDeque<Letter>,
+    buffers: Vec<Vec<u8>>,
+    media_bytes: usize,
+    bytes: usize,
 }
 
 /// A bounded queue of events with the application at its end.
@@ -56,6 +69,8 @@ pub(crate) struct Mailbox {
     handler: Mutex<Option<Box<dyn Handler>>>,
     delivering: Mutex<Option<ThreadId>>,
     limit: usize,
+    /// No call may begin any more.
+    closed: AtomicBool,
     /// The shard stopped taking data because of this mailbox and waits to hear of room.
     data_paused: AtomicBool,
     media_dropped: AtomicU64,
@@ -78,19 +93,20 @@ impl Mailbox {
             handler: Mutex::new(Some(handler)),
             delivering: Mutex::default(),
             limit,
+            closed: AtomicBool::new(false),
             data_paused: AtomicBool::new(false),
             media_dropped: AtomicU64::new(0),
             resume,
         }
     }
 
-    /// Whether data may be put in; `false` promises a call of `resume` later.
-    pub(crate) fn accepts_data(&self) -> bool {
+    /// Bytes of data that may be put in; 0 promises a call of `resume` later.
+    pub(crate) fn room(&self) -> usize {
         let inner = locked(&self.inner);
-        let accepts = inner.bytes < self.limit;
+        let room = self.limit.saturating_sub(inner.bytes);
         // Under the lock, so that the thread that makes room sees it.
-        self.data_paused.store(!accepts, Ordering::Relaxed);
-        accepts
+        self.data_paused.store(room == 0, Ordering::Relaxed);
+        room
     }
 
     /// Frames dropped because the application was slow.
@@ -100,47 +116,41 @@ impl Mailbox {
 
     /// Puts an event in; `true` when the mailbox must be put in line at the pool.
     pub(crate) fn put(&self, event: Event<'_>) -> bool {
-        let mut inner = locked(&self.inner);
-        if inner.closed {
+        let mut batch = Batch::default();
+        if let Some(letter) = Letter::of(event, &mut batch) {
+            batch.push(letter);
+        }
+        self.put_all(&mut batch)
+    }
+
+    /// Puts letters in, and takes free buffers for the next; `true` when the mailbox must be put in line at the
+    /// pool.
+    pub(crate) fn put_all(&self, batch: &mut Batch) -> bool {
+        if batch.letters.is_empty() {
             return false;
         }
-        let full = inner.media_bytes >= self.limit;
-        let letter = match event {
-            Event::Audio(_) | Event::Video(_) if full => {
+        let mut inner = locked(&self.inner);
+        if inner.closed {
+            batch.letters.clear();
+            return false;
+        }
+        for letter in batch.letters.drain(..) {
+            if letter.is_media() && inner.media_bytes >= self.limit {
                 self.media_dropped.fetch_add(1, Ordering::Relaxed);
-                return false;
+                continue;
             }
-            Event::Audio(frame) => {
-                Letter::Media(Kind::Audio, frame.pts, inner.spare.copy(frame.data))
-            }
-            Event::Video(frame) => {
-                Letter::Media(Kind::Video, frame.pts, inner.spare.copy(frame.data))
-            }
-            Event::Data(frame) => {
-                Letter::Data(frame.stream_id, frame.kind, inner.spare.copy(frame.data))
-            }
-            Event::State(state) => Letter::State(state),
-            Event::Msg(msg) => Letter::Msg(msg.into_owned()),
-            Event::AudioInfo(info) => Letter::AudioInfo(info),
-            Event::VideoInfo(info) => Letter::VideoInfo(info),
-            Event::Negotiated(media) => Letter::Negotiated(media),
-            Event::ChannelOpen(channel) => Letter::ChannelOpen(channel),
-            Event::ChannelClose(channel) => Letter::ChannelClose(channel),
-            Event::Writable(stream_id) => Letter::Writable(stream_id),
-            Event::Notice(notice) => Letter::Notice(notice.into_owned()),
-            _ => return false,
-        };
-        let weight = letter.weight();
-        *inner.account(letter.is_media()) += weight;
-        inner.letters.push_back(letter);
-        !mem::replace(&mut inner.scheduled, true)
+            *inner.account(letter.is_media()) += letter.weight();
+            inner.letters.push_back(letter);
+        }
+        batch.spare.take_all(&mut inner.spare);
+        !inner.letters.is_empty() && !mem::replace(&mut inner.scheduled, true)
     }
 
     /// Delivers up to `most` events; `true` when more wait.
-    pub(crate) fn deliver(&self, most: usize) -> bool {
+    pub(crate) fn deliver(&self, most: usize, desk: &mut Desk) -> bool {
         let mut handler = locked(&self.handler);
         *locked(&self.delivering) = Some(thread::current().id());
-        let more = self.deliver_to(handler.as_mut(), most);
+        let more = self.deliver_to(handler.as_mut(), most, desk);
         *locked(&self.delivering) = None;
         // Closed from within a call: nobody else takes the handler away.
         let gone = locked(&self.inner).closed.then(|| handler.take()).flatten();
@@ -155,63 +165,77 @@ impl Mailbox {
         self.close(true);
     }
 
-    fn deliver_to(&self, mut handler: Option<&mut Box<dyn Handler>>, most: usize) -> bool {
-        let mut done = None;
-        for _ in 0..most {
-            let Some(letter) = self.next(done.take()) else {
-                return false;
-            };
-            let (media, weight) = (letter.is_media(), letter.weight());
-            let buffer = match handler.as_mut() {
-                Some(handler) => letter.deliver(handler.as_mut()),
-                None => letter.into_buffer(),
-            };
-            done = Some(Delivered {
-                media,
-                weight,
-                buffer,
-            });
-        }
-        let mut inner = locked(&self.inner);
-        let resume = self.settle(&mut inner, done);
-        drop(inner);
-        self.resume_if(resume);
-        true
-    }
-
-    /// Gives back what was delivered and takes the next event, under one lock; `None` ends the delivery.
-    fn next(&self, done: Option<Delivered>) -> Option<Letter> {
-        let mut inner = locked(&self.inner);
-        let resume = self.settle(&mut inner, done);
-        let letter = inner.letters.pop_front();
-        inner.scheduled = letter.is_some();
-        drop(inner);
-        self.resume_if(resume);
-        letter
-    }
-
-    /// Makes room for other events; `true` when the shard waits for that.
-    fn settle(&self, inner: &mut Inner, done: Option<Delivered>) -> bool {
-        let Some(done) = done else {
-            return false;
+    fn deliver_to(
+        &self,
+        mut handler: Option<&mut Box<dyn Handler>>,
+        most: usize,
+        desk: &mut Desk,
+    ) -> bool {
+        // What a call that panicked left behind.
+        *desk = Desk {
+            buffers: mem::take(&mut desk.buffers),
+            ..Desk::default()
         };
-        let account = inner.account(done.media);
-        *account = account.saturating_sub(done.weight);
-        if let Some(buffer) = done.buffer {
+        let mut left = most;
+        while self.exchange(desk, left) {
+            while let Some(letter) = desk.letters.pop_front() {
+                left -= 1;
+                if self.closed.load(Ordering::Acquire) {
+                    continue;
+                }
+                let buffer = match handler.as_mut() {
+                    Some(handler) => letter.deliver(handler.as_mut()),
+                    None => letter.into_buffer(),
+                };
+                desk.buffers.extend(buffer);
+            }
+            if left == 0 {
+                self.exchange(desk, 0);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Gives back what was delivered and takes the next events, up to `most`, under one lock; `false` when there
+    /// is none, which ends the delivery.
+    fn exchange(&self, desk: &mut Desk, most: usize) -> bool {
+        let mut inner = locked(&self.inner);
+        inner.bytes = inner.bytes.saturating_sub(mem::take(&mut desk.bytes));
+        inner.media_bytes = inner
+            .media_bytes
+            .saturating_sub(mem::take(&mut desk.media_bytes));
+        for buffer in desk.buffers.drain(..) {
             inner.spare.give(buffer);
         }
-        inner.bytes <= self.limit / 2 && self.data_paused.swap(false, Ordering::Relaxed)
-    }
-
-    fn resume_if(&self, resume: bool) {
+        let resume =
+            inner.bytes <= self.limit / 2 && self.data_paused.swap(false, Ordering::Relaxed);
+        for _ in 0..most.min(TAKEN) {
+            let Some(letter) = inner.letters.pop_front() else {
+                break;
+            };
+            *match letter.is_media() {
+                true => &mut desk.media_bytes,
+                false => &mut desk.bytes,
+            } += letter.weight();
+            desk.letters.push_back(letter);
+            if desk.bytes + desk.media_bytes >= self.limit / PARTS {
+                break;
+            }
+        }
+        let some = !desk.letters.is_empty();
+        inner.scheduled = some || most == 0;
+        drop(inner);
         if resume {
             (self.resume)();
         }
+        some
     }
 
     /// Takes the application away: no call begins after this returns, and unless it is made from
     /// within a call, none is still running. Without `wait` one may be.
     pub(crate) fn close(&self, wait: bool) {
+        self.closed.store(true, Ordering::Release);
         {
             let mut inner = locked(&self.inner);
             inner.closed = true;
@@ -238,59 +262,13 @@ impl Inner {
     }
 }
 
-impl Letter {
-    /// Makes the call; gives the buffer back.
-    fn deliver(self, handler: &mut dyn Handler) -> Option<Vec<u8>> {
-        let event = match &self {
-            Letter::Media(Kind::Audio, pts, data) => Event::Audio(Frame { pts: *pts, data }),
-            Letter::Media(Kind::Video, pts, data) => Event::Video(Frame { pts: *pts, data }),
-            Letter::Data(stream_id, kind, data) => Event::Data(DataFrame {
-                kind: *kind,
-                stream_id: *stream_id,
-                data,
-            }),
-            Letter::State(state) => Event::State(*state),
-            Letter::Msg(msg) => Event::Msg(msg.clone()),
-            Letter::AudioInfo(info) => Event::AudioInfo(*info),
-            Letter::VideoInfo(info) => Event::VideoInfo(*info),
-            Letter::Negotiated(media) => Event::Negotiated(*media),
-            Letter::ChannelOpen(channel) => Event::ChannelOpen(channel.clone()),
-            Letter::ChannelClose(channel) => Event::ChannelClose(channel.clone()),
-            Letter::Writable(stream_id) => Event::Writable(*stream_id),
-            Letter::Notice(notice) => Event::Notice(notice.clone()),
-        };
-        event.deliver(handler);
-        self.into_buffer()
-    }
-
-    fn is_media(&self) -> bool {
-        matches!(self, Letter::Media(..))
-    }
-
-    /// The memory it is counted for.
-    fn weight(&self) -> usize {
-        let bytes = match self {
-            Letter::Media(_, _, data) | Letter::Data(_, _, data) => data.len(),
-            Letter::ChannelOpen(channel) | Letter::ChannelClose(channel) => {
-                channel.label.len() + channel.protocol.len()
-            }
-            _ => 0,
-        };
-        OVERHEAD + bytes
-    }
-
-    fn into_buffer(self) -> Option<Vec<u8>> {
-        match self {
-            Letter::Media(_, _, buffer) | Letter::Data(_, _, buffer) => Some(buffer),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use esp_wire::{DataFrame, DataKind, Frame};
 
     use super::*;
 
@@ -311,7 +289,7 @@ mod tests {
             stream_id: 0,
             data: &[1; 10_000],
         }));
-        assert!(!mailbox.accepts_data());
+        assert_eq!(mailbox.room(), 0);
         let picture = || {
             let data = &[2; 6_000];
             mailbox.put(Event::Video(Frame {
@@ -321,9 +299,9 @@ mod tests {
             mailbox.media_dropped()
         };
         assert_eq!([picture(), picture(), picture()], [0, 0, 1]);
-        assert!(!mailbox.deliver(100));
+        assert!(!mailbox.deliver(100, &mut Desk::default()));
         assert_eq!(picture(), 1);
-        assert!(mailbox.accepts_data());
+        assert!(mailbox.room() > 0);
     }
 
     #[test]
@@ -334,9 +312,9 @@ mod tests {
             told.fetch_add(1, Ordering::Relaxed);
         });
         let handler = Box::new(Counter(Arc::clone(&count)));
-        let mailbox = Mailbox::new(handler, 10 * OVERHEAD, resume);
+        let mailbox = Mailbox::new(handler, 10 * letter::OVERHEAD, resume);
         let mut sent = 0;
-        while mailbox.accepts_data() {
+        while mailbox.room() > 0 {
             mailbox.put(Event::Data(DataFrame {
                 kind: DataKind::Binary,
                 stream_id: 0,
@@ -345,10 +323,10 @@ mod tests {
             sent += 1;
         }
         assert_eq!(sent, 10);
-        assert!(!mailbox.deliver(100));
+        assert!(!mailbox.deliver(100, &mut Desk::default()));
         assert_eq!(count.load(Ordering::Relaxed), 10);
         assert_eq!(resumed.load(Ordering::Relaxed), 1);
-        assert!(mailbox.accepts_data());
+        assert!(mailbox.room() > 0);
         assert_eq!(locked(&mailbox.inner).bytes, 0);
     }
 }

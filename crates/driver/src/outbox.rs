@@ -1,6 +1,6 @@
 //! What an application sends, waiting in bounded memory for the shard.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,9 @@ use esp_wire::{DataFrame, DataKind, Frame, Kind};
 
 use crate::spare::Spare;
 
+/// What each waiting message is counted for besides its bytes: even empty ones take memory.
+const OVERHEAD: usize = 64;
+
 /// One encoded frame on its way to the shard.
 pub(crate) struct Media {
     pub(crate) kind: Kind,
@@ -16,11 +19,50 @@ pub(crate) struct Media {
     pub(crate) data: Vec<u8>,
 }
 
-/// One data channel message on its way to the shard.
+/// How much of a message is sent at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Portion {
+    Whole,
+    Part { last: bool },
+}
+
+/// One data channel message, or a part of one, on its way to the shard.
 pub(crate) struct Message {
     pub(crate) stream_id: u16,
     pub(crate) kind: DataKind,
+    pub(crate) portion: Portion,
     pub(crate) data: Vec<u8>,
+    /// Its bytes, also when they were taken away.
+    size: usize,
+}
+
+/// The bytes of a message.
+pub(crate) enum Bytes<'a> {
+    /// To be copied.
+    Lent(&'a [u8]),
+    /// To be taken over, for memory that is used again.
+    Given(&'a mut Vec<u8>),
+}
+
+impl Bytes<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Bytes::Lent(data) => data.len(),
+            Bytes::Given(data) => data.len(),
+        }
+    }
+}
+
+/// A channel that is open.
+#[derive(Default)]
+struct Line {
+    /// Bytes that the peer has not got yet, and in how many messages or parts.
+    bytes: usize,
+    waiting: usize,
+    /// The size so far of a message whose last part was not sent yet.
+    open: Option<usize>,
+    /// When the application wants to hear that little waits.
+    low: Option<usize>,
 }
 
 /// What may be sent, as the shard last saw it.
@@ -30,8 +72,21 @@ pub(crate) struct Gate {
     pub(crate) connected: bool,
     pub(crate) audio: bool,
     pub(crate) video: bool,
-    pub(crate) channels: BTreeSet<u16>,
+    /// The largest whole message, message in parts, and part.
     pub(crate) max_message: usize,
+    pub(crate) max_in_parts: usize,
+    pub(crate) max_part: usize,
+    lines: BTreeMap<u16, Line>,
+}
+
+impl Gate {
+    pub(crate) fn open_channel(&mut self, stream_id: u16) {
+        self.lines.entry(stream_id).or_default();
+    }
+
+    pub(crate) fn close_channel(&mut self, stream_id: u16) {
+        self.lines.remove(&stream_id);
+    }
 }
 
 #[derive(Default)]
@@ -40,9 +95,34 @@ struct Inner {
     media: VecDeque<Media>,
     media_bytes: usize,
     data: VecDeque<Message>,
-    data_bytes: usize,
+    /// What all messages count for that the peer has not got yet, those in the shard's hands included.
+    data_weight: usize,
     refused: BTreeSet<u16>,
     spare: Spare,
+}
+
+/// Messages that the peer has got, until the outbox is told; one for all peers of a shard.
+#[derive(Default)]
+pub(crate) struct Done {
+    /// Stream, bytes and number of messages.
+    runs: Vec<(u16, usize, usize)>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Done {
+    /// Notes a message whose bytes were taken, or are of no use.
+    pub(crate) fn add(&mut self, message: Message) {
+        match self.runs.last_mut() {
+            Some((stream_id, bytes, count)) if *stream_id == message.stream_id => {
+                *bytes += message.size;
+                *count += 1;
+            }
+            _ => self.runs.push((message.stream_id, message.size, 1)),
+        }
+        if message.data.capacity() > 0 {
+            self.buffers.push(message.data);
+        }
+    }
 }
 
 /// Two bounded queues, so that data that waits for the peer's window never holds media up.
@@ -97,27 +177,72 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a message in; a full queue remembers that the channel wants to hear of room.
-    pub(crate) fn push_data(&self, frame: DataFrame<'_>) -> Result<(), Error> {
+    /// Takes a message in, by a copy.
+    pub(crate) fn push_data(&self, frame: DataFrame<'_>, portion: Portion) -> Result<(), Error> {
+        self.push(
+            frame.stream_id,
+            frame.kind,
+            portion,
+            Bytes::Lent(frame.data),
+        )
+    }
+
+    /// Takes a message or a part of one in; a full queue remembers that the channel wants to hear of room.
+    pub(crate) fn push(
+        &self,
+        stream_id: u16,
+        kind: DataKind,
+        portion: Portion,
+        bytes: Bytes<'_>,
+    ) -> Result<(), Error> {
         let mut inner = self.lock();
         inner.check_connected()?;
-        if !inner.gate.channels.contains(&frame.stream_id) {
+        let size = bytes.len();
+        let Some(line) = inner.gate.lines.get(&stream_id) else {
             return Err(Error::NotExists("no data channel is open on this stream"));
+        };
+        let open = line.open;
+        let starves = open.is_some() && line.waiting == 0;
+        inner.gate.check_size(portion, open, size)?;
+        if let (Portion::Part { last }, 0) = (portion, size) {
+            match (last, open) {
+                (false, _) => return Ok(()),
+                (true, Some(1..)) => {
+                    return Err(Error::InvalidArgument(
+                        "the last part of a message is not empty".into(),
+                    ));
+                }
+                (true, _) => {}
+            }
         }
-        let (size, limit) = (frame.data.len(), inner.gate.max_message);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        if inner.data_bytes + size > self.data_limit && !inner.data.is_empty() {
-            inner.refused.insert(frame.stream_id);
+        // A message that has begun must go on, or those behind it wait for ever.
+        let full = inner.data_weight > 0 && inner.data_weight + size + OVERHEAD > self.data_limit;
+        if full && !starves {
+            inner.refused.insert(stream_id);
             return Err(Error::WouldBlock);
         }
-        inner.data_bytes += size;
-        let data = inner.spare.copy(frame.data);
+        inner.data_weight += size + OVERHEAD;
+        if let Some(line) = inner.gate.lines.get_mut(&stream_id) {
+            line.bytes += size;
+            line.waiting += 1;
+            line.open = match portion {
+                Portion::Part { last: false } => Some(open.unwrap_or(0) + size),
+                _ => None,
+            };
+        }
+        let data = match bytes {
+            Bytes::Lent(data) => inner.spare.copy(data),
+            Bytes::Given(data) => {
+                let empty = inner.spare.take();
+                std::mem::replace(data, empty)
+            }
+        };
         inner.data.push_back(Message {
-            stream_id: frame.stream_id,
-            kind: frame.kind,
+            stream_id,
+            kind,
+            portion,
             data,
+            size,
         });
         Ok(())
     }
@@ -130,19 +255,26 @@ impl Outbox {
         Some(media)
     }
 
-    /// The next message for the peer.
-    pub(crate) fn pop_data(&self) -> Option<Message> {
+    /// Makes room for what the peer has got, and hands over all that waits when `pending` is empty, or with
+    /// `all` in any case.
+    pub(crate) fn exchange(&self, pending: &mut VecDeque<Message>, done: &mut Done, all: bool) {
         let mut inner = self.lock();
-        let message = inner.data.pop_front()?;
-        inner.data_bytes -= message.data.len();
-        Some(message)
-    }
-
-    /// Puts a message back that the peer could not take yet.
-    pub(crate) fn unpop_data(&self, message: Message) {
-        let mut inner = self.lock();
-        inner.data_bytes += message.data.len();
-        inner.data.push_front(message);
+        for (stream_id, bytes, count) in done.runs.drain(..) {
+            let weight = bytes + count * OVERHEAD;
+            inner.data_weight = inner.data_weight.saturating_sub(weight);
+            if let Some(line) = inner.gate.lines.get_mut(&stream_id) {
+                line.bytes = line.bytes.saturating_sub(bytes);
+                line.waiting = line.waiting.saturating_sub(count);
+            }
+        }
+        for buffer in done.buffers.drain(..) {
+            inner.spare.give(buffer);
+        }
+        if pending.is_empty() {
+            std::mem::swap(pending, &mut inner.data);
+        } else if all {
+            pending.append(&mut inner.data);
+        }
     }
 
     /// Gives a buffer back for reuse.
@@ -153,10 +285,33 @@ impl Outbox {
     /// The channels that were refused and may try again, once half of the memory is free.
     pub(crate) fn take_writable(&self) -> BTreeSet<u16> {
         let mut inner = self.lock();
-        if inner.refused.is_empty() || inner.data_bytes > self.data_limit / 2 {
+        if inner.refused.is_empty() || inner.data_weight > self.data_limit / 2 {
             return BTreeSet::new();
         }
         std::mem::take(&mut inner.refused)
+    }
+
+    /// Bytes of a channel's messages that the peer has not got yet.
+    pub(crate) fn buffered(&self, stream_id: u16) -> Result<usize, Error> {
+        let inner = self.lock();
+        inner.check_connected()?;
+        let line = inner.gate.lines.get(&stream_id);
+        line.map(|line| line.bytes)
+            .ok_or(Error::NotExists("no data channel is open on this stream"))
+    }
+
+    /// Notes when the application wants to hear that little waits.
+    pub(crate) fn set_low(&self, stream_id: u16, bytes: usize) {
+        if let Some(line) = self.lock().gate.lines.get_mut(&stream_id) {
+            line.low = Some(bytes);
+        }
+    }
+
+    /// Whether no more than that waits, with `beyond` bytes behind the outbox; `None` when nobody wants to know.
+    pub(crate) fn is_low(&self, stream_id: u16, beyond: usize) -> Option<bool> {
+        let inner = self.lock();
+        let line = inner.gate.lines.get(&stream_id)?;
+        Some(line.bytes + beyond <= line.low?)
     }
 
     /// Throws away all that waits and shuts the gate; with `closed`, for good.
@@ -172,9 +327,27 @@ impl Outbox {
         };
     }
 
-    /// Bytes of messages that wait here.
-    pub(crate) fn data_bytes(&self) -> usize {
-        self.lock().data_bytes
+    /// True when messages wait here.
+    pub(crate) fn has_data(&self) -> bool {
+        !self.lock().data.is_empty()
+    }
+}
+
+impl Gate {
+    fn check_size(&self, portion: Portion, open: Option<usize>, size: usize) -> Result<(), Error> {
+        let too_large = |size, limit| Err(Error::TooLarge { size, limit });
+        let total = open.unwrap_or(0) + size;
+        match portion {
+            Portion::Whole if open.is_some() => Err(Error::WrongState(
+                "send the last part of the message before another one",
+            )),
+            Portion::Whole if size > self.max_message => too_large(size, self.max_message),
+            Portion::Part { .. } if total > self.max_in_parts => {
+                too_large(total, self.max_in_parts)
+            }
+            Portion::Part { .. } if size > self.max_part => too_large(size, self.max_part),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, mem, thread};
 
+use crate::mailbox::Desk;
 use crate::shard::Link;
 
 /// Events that one mailbox delivers before the next one gets its turn.
-const TURN: usize = 64;
+const TURN: usize = 256;
 
 #[derive(Default)]
 struct Inner {
@@ -86,8 +87,9 @@ impl Pool {
     }
 
     fn work(self: Arc<Self>) {
+        let mut desk = Desk::default();
         while let Some(link) = self.next() {
-            match catch_unwind(AssertUnwindSafe(|| link.mailbox.deliver(TURN))) {
+            match catch_unwind(AssertUnwindSafe(|| link.mailbox.deliver(TURN, &mut desk))) {
                 Ok(true) => self.submit(link),
                 Ok(false) => {}
                 Err(_) => {

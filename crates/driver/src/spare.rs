@@ -3,6 +3,9 @@
 /// Bytes that free buffers may occupy: many small ones, or a few large ones.
 const MOST: usize = 512 * 1024;
 
+/// Least memory of a buffer that is made here.
+const SMALLEST: usize = 64;
+
 /// Free buffers, the last one given back on top.
 #[derive(Default)]
 pub(crate) struct Spare {
@@ -13,10 +16,28 @@ pub(crate) struct Spare {
 impl Spare {
     /// A buffer with these bytes.
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut buffer = self.buffers.pop().unwrap_or_default();
-        self.held -= buffer.capacity();
+        let mut buffer = self.take();
+        if buffer.capacity() < bytes.len() {
+            // Sizes that others use again, too.
+            buffer = Vec::with_capacity(bytes.len().next_power_of_two().max(SMALLEST));
+        }
         buffer.extend_from_slice(bytes);
         buffer
+    }
+
+    /// A free buffer, if there is one.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.held -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes the buffers of another over.
+    pub(crate) fn take_all(&mut self, other: &mut Spare) {
+        while let Some(buffer) = other.buffers.pop() {
+            self.give(buffer);
+        }
+        other.held = 0;
     }
 
     /// Takes a buffer back.

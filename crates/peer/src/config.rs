@@ -141,6 +141,12 @@ impl PeerConfig {
         self
     }
 
+    /// With messages handed over whole, or larger ones in parts.
+    pub fn with_delivery(mut self, delivery: esp_sctp::Delivery) -> Self {
+        self.sctp.delivery = delivery;
+        self
+    }
+
     /// With this reach of signaling.
     pub fn with_trickle(mut self, trickle: Trickle) -> Self {
         self.trickle = trickle;

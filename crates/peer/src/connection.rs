@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use esp_wire::{AudioInfo, Codec, DataFrame, Frame, IceServer, Role, Signal, VideoInfo};
+use esp_wire::{AudioInfo, Codec, DataFrame, DataKind, Frame, IceServer, Role, Signal, VideoInfo};
 
 use crate::{ChannelConfig, Error, Report, State};
 
@@ -18,6 +18,7 @@ use crate::{ChannelConfig, Error, Report, State};
 /// comes back to [`send_msg`](Self::send_msg); the state is told by [`Handler::on_state`]; once it is
 /// [`State::Connected`], frames and data flow until [`disconnect`](Self::disconnect). After that,
 /// `new_connection` starts over; [`close`](Self::close) ends for good.
+#[allow(unused_variables)]
 pub trait PeerConnection: Send + Sync {
     /// Starts a connection: gathers candidates and, when controlling, makes the offer.
     fn new_connection(&self) -> Result<(), Error>;
@@ -47,6 +48,52 @@ pub trait PeerConnection: Send + Sync {
     /// [`Error::WouldBlock`] when the send memory is full (a
     /// [`Handler::on_writable`] follows), [`Error::TooLarge`] with the limit.
     fn send_data(&self, frame: DataFrame<'_>) -> Result<(), Error>;
+
+    /// As [`send_data`](Self::send_data), but takes the bytes of the message over where the implementation can, so
+    /// that they are not copied. `data` is left empty, with memory to fill again where there is
+    /// some from earlier messages; after an error it is as it was.
+    ///
+    /// # Errors
+    /// As for [`send_data`](Self::send_data).
+    fn send_data_owned(
+        &self,
+        stream_id: u16,
+        kind: DataKind,
+        data: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.send_data(DataFrame {
+            kind,
+            stream_id,
+            data,
+        })?;
+        data.clear();
+        Ok(())
+    }
+
+    /// Sends one part of a message, `last` ends it: so a message may be larger than any memory. Until then no other
+    /// message can be sent on the channel. An empty part that is not the last does nothing; the last one is
+    /// empty for an empty message alone.
+    ///
+    /// With peers that know no interleaving (RFC 8260), messages of other channels wait until the last part was
+    /// sent.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] when the send memory is full (a [`Handler::on_writable`] follows),
+    /// [`Error::TooLarge`] when the message becomes larger than the peer takes.
+    fn send_data_part(&self, part: DataFrame<'_>, last: bool) -> Result<(), Error> {
+        Err(Error::NotSupported("messages in parts"))
+    }
+
+    /// Bytes of a channel's messages that have not been sent yet.
+    fn buffered_amount(&self, stream_id: u16) -> Result<usize, Error> {
+        Err(Error::NotSupported("the buffered amount"))
+    }
+
+    /// Asks for a [`Handler::on_buffered_amount_low`] whenever the
+    /// [`buffered_amount`](Self::buffered_amount) of a channel falls to `bytes` or below.
+    fn set_buffered_amount_low_threshold(&self, stream_id: u16, bytes: usize) -> Result<(), Error> {
+        Err(Error::NotSupported("the buffered amount"))
+    }
 
     /// Opens a data channel; [`Handler::on_channel_open`] tells when it is up.
     fn create_data_channel(&self, config: ChannelConfig) -> Result<(), Error>;
@@ -122,11 +169,20 @@ pub trait Handler: Send {
     /// A message arrived on a data channel.
     fn on_data(&mut self, frame: DataFrame<'_>) {}
 
+    /// A part of a message arrived, `last` ends it. Messages of more than 64 KiB come so where
+    /// `sctp.delivery` is [`Delivery::Parts`](crate::sctp::Delivery::Parts), smaller ones by
+    /// [`on_data`](Self::on_data). No other message of the channel comes between;
+    /// [`Notice::MessageAborted`] tells of a message that the peer gave up half sent.
+    fn on_data_part(&mut self, part: DataFrame<'_>, last: bool) {}
+
     /// A data channel ended.
     fn on_channel_close(&mut self, channel: &ChannelInfo) {}
 
     /// A data channel that refused a message with [`Error::WouldBlock`] takes messages again.
     fn on_writable(&mut self, stream_id: u16) {}
+
+    /// What waits to be sent on a channel has fallen to the threshold that was set for it.
+    fn on_buffered_amount_low(&mut self, stream_id: u16) {}
 
     /// Something worth a line in a log: which candidates, which pair, why it failed.
     fn on_notice(&mut self, notice: &Notice<'_>) {}

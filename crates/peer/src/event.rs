@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use esp_rtp::format::h264::picture_size;
 use esp_sctp::ChannelHandle;
-use esp_wire::{AudioInfo, Codec, DataFrame, Frame, Kind, Signal, VideoInfo};
+use esp_wire::{AudioInfo, Codec, DataFrame, DataKind, Frame, Kind, Signal, VideoInfo};
 
 use crate::call::{Channels, Tracks};
 use crate::peer::channel_info;
@@ -33,10 +33,19 @@ pub enum Event<'a> {
     ChannelOpen(ChannelInfo),
     /// [`Handler::on_data`].
     Data(DataFrame<'a>),
+    /// [`Handler::on_data_part`].
+    DataPart {
+        /// The part.
+        part: DataFrame<'a>,
+        /// The message ends here.
+        last: bool,
+    },
     /// [`State::DataChannelClosed`], then [`Handler::on_channel_close`].
     ChannelClose(ChannelInfo),
     /// [`Handler::on_writable`].
     Writable(u16),
+    /// [`Handler::on_buffered_amount_low`].
+    BufferedAmountLow(u16),
     /// [`Handler::on_notice`].
     Notice(Notice<'a>),
     /// Arrival times of our packets, for bandwidth estimation; no call belongs to it.
@@ -59,11 +68,13 @@ impl Event<'_> {
                 handler.on_channel_open(&channel);
             }
             Event::Data(frame) => handler.on_data(frame),
+            Event::DataPart { part, last } => handler.on_data_part(part, last),
             Event::ChannelClose(channel) => {
                 handler.on_state(State::DataChannelClosed);
                 handler.on_channel_close(&channel);
             }
             Event::Writable(stream_id) => handler.on_writable(stream_id),
+            Event::BufferedAmountLow(stream_id) => handler.on_buffered_amount_low(stream_id),
             Event::Notice(notice) => handler.on_notice(&notice),
             Event::Feedback(_) => {}
         }
@@ -157,7 +168,7 @@ pub(crate) fn of_sctp<'a>(
             ..
         } => {
             let info = channel_info(stream_id, config);
-            channels.push((channel, info.clone()));
+            channels.insert(channel, Box::new(info.clone()));
             Event::ChannelOpen(info)
         }
         Sctp::Message {
@@ -165,40 +176,38 @@ pub(crate) fn of_sctp<'a>(
             kind,
             data,
             ..
-        }
-        | Sctp::MessagePart {
+        } => Event::Data(frame(stream_id, kind, data)),
+        Sctp::MessagePart {
             stream_id,
             kind,
             data,
+            last,
             ..
-        } => Event::Data(DataFrame {
-            kind,
-            stream_id,
-            data,
-        }),
+        } => Event::DataPart {
+            part: frame(stream_id, kind, data),
+            last,
+        },
         Sctp::MessageAborted { stream_id, .. } => Event::Notice(Notice::MessageAborted(stream_id)),
-        Sctp::Writable { channel } | Sctp::BufferedAmountLow { channel } => {
-            Event::Writable(stream_of(channel, channels))
+        Sctp::Writable { channel } => Event::Writable(stream_of(channel, channels)),
+        Sctp::BufferedAmountLow { channel } => {
+            Event::BufferedAmountLow(stream_of(channel, channels))
         }
         Sctp::ChannelClosing { channel } => {
             Event::Notice(Notice::ChannelClosing(stream_of(channel, channels)))
         }
-        Sctp::ChannelClosed { stream_id, .. } => {
-            let known = channels
-                .iter()
-                .position(|(_, channel)| Some(channel.stream_id) == stream_id);
-            Event::ChannelClose(match known {
-                Some(at) => channels.remove(at).1,
-                // It never opened: the label is not known here any more.
-                None => channel_info(
-                    stream_id.unwrap_or(u16::MAX),
-                    &crate::ChannelConfig::new(""),
-                ),
-            })
-        }
+        Sctp::ChannelClosed {
+            channel, stream_id, ..
+        } => Event::ChannelClose(match channels.remove(&channel) {
+            Some(known) => *known,
+            // It never opened: the label is not known here any more.
+            None => channel_info(
+                stream_id.unwrap_or(u16::MAX),
+                &crate::ChannelConfig::new(""),
+            ),
+        }),
         Sctp::Closed { reason } => {
-            for (_, channel) in channels.drain(..) {
-                queue.push_back(Event::ChannelClose(channel));
+            for (_, channel) in std::mem::take(channels) {
+                queue.push_back(Event::ChannelClose(*channel));
             }
             queue.push_back(Event::Notice(Notice::ChannelsEnded {
                 reason: Cow::Owned(reason.to_string()),
@@ -208,8 +217,16 @@ pub(crate) fn of_sctp<'a>(
     }
 }
 
+fn frame(stream_id: u16, kind: DataKind, data: &[u8]) -> DataFrame<'_> {
+    DataFrame {
+        kind,
+        stream_id,
+        data,
+    }
+}
+
 fn stream_of(handle: ChannelHandle, channels: &Channels) -> u16 {
-    let known = channels.iter().find(|(known, _)| *known == handle);
     // One that never opened has no stream yet; 65,535 is none (RFC 8832 §6).
-    known.map_or(u16::MAX, |(_, channel)| channel.stream_id)
+    let known = channels.get(&handle);
+    known.map_or(u16::MAX, |channel| channel.stream_id)
 }

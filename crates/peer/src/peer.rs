@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use esp_rtp::TrackId;
 use esp_wire::{
-    Action, DataFrame, Deadline, Frame, IceServer, Input, Instant, Interface, Kind, Origin, Role,
-    Signal, Train,
+    Action, DataFrame, DataKind, Deadline, Frame, IceServer, Input, Instant, Interface, Kind,
+    Origin, Role, Signal, Train,
 };
 
 use crate::call::{Call, Progress, version_name};
@@ -205,10 +205,87 @@ impl Peer {
             .map_err(sctp_error)
     }
 
-    /// The largest message that `send_data` takes, in bytes; 0 before the association is up.
+    /// As [`send_data`](Self::send_data), but takes the bytes over; as
+    /// [`PeerConnection::send_data_owned`](crate::PeerConnection::send_data_owned).
+    pub fn send_data_owned(
+        &mut self,
+        now: Instant,
+        stream_id: u16,
+        kind: DataKind,
+        data: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let (sctp, channel) = self.channel(stream_id)?;
+        sctp.send_owned(now, channel, kind, data)
+            .map_err(sctp_error)
+    }
+
+    /// Sends one part of a message; as
+    /// [`PeerConnection::send_data_part`](crate::PeerConnection::send_data_part).
+    pub fn send_data_part(
+        &mut self,
+        now: Instant,
+        part: DataFrame<'_>,
+        last: bool,
+    ) -> Result<(), Error> {
+        let (sctp, channel) = self.channel(part.stream_id)?;
+        sctp.send_part(now, channel, part.kind, part.data, last)
+            .map_err(sctp_error)
+    }
+
+    /// As [`send_data_part`](Self::send_data_part), but takes the bytes over.
+    pub fn send_data_part_owned(
+        &mut self,
+        now: Instant,
+        stream_id: u16,
+        kind: DataKind,
+        data: &mut Vec<u8>,
+        last: bool,
+    ) -> Result<(), Error> {
+        let (sctp, channel) = self.channel(stream_id)?;
+        sctp.send_part_owned(now, channel, kind, data, last)
+            .map_err(sctp_error)
+    }
+
+    /// Takes the bytes that the last [`Event::Data`] or [`Event::DataPart`] lent, without a copy; `buffer` is given
+    /// for them, to be used again.
+    pub fn take_data(&mut self, buffer: &mut Vec<u8>) -> bool {
+        let call = self.call.as_mut();
+        let sctp = call.and_then(|call| call.sctp.as_mut());
+        sctp.is_some_and(|sctp| sctp.take_message(buffer))
+    }
+
+    /// Bytes of a channel's messages that have not been sent yet.
+    pub fn buffered_amount(&mut self, stream_id: u16) -> Result<usize, Error> {
+        let (sctp, channel) = self.channel(stream_id)?;
+        Ok(sctp.buffered_amount(channel))
+    }
+
+    /// Sets where [`buffered_amount`](Self::buffered_amount) must fall for an
+    /// [`Event::BufferedAmountLow`]; 0 until then.
+    pub fn set_buffered_amount_low_threshold(
+        &mut self,
+        stream_id: u16,
+        bytes: usize,
+    ) -> Result<(), Error> {
+        let (sctp, channel) = self.channel(stream_id)?;
+        sctp.set_buffered_amount_low_threshold(channel, bytes);
+        Ok(())
+    }
+
+    /// The largest message that `send_data` takes, in bytes; 0 before the association is agreed on.
     pub fn max_send_message(&self) -> usize {
+        self.max_send_message_in_parts().min(self.max_send_part())
+    }
+
+    /// The largest message that `send_data_part` takes, in bytes; 0 before the association is agreed on.
+    pub fn max_send_message_in_parts(&self) -> usize {
         let limit = self.call.as_ref().map_or(0, |call| call.max_send_message);
         usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    /// The largest part that `send_data_part` takes, in bytes.
+    pub fn max_send_part(&self) -> usize {
+        self.config.sctp.send_buffer
     }
 
     /// Opens a channel; [`Event::ChannelOpen`] follows.
@@ -474,7 +551,7 @@ impl Peer {
         call.say_goodbye(now);
         let had_channels = !call.channels.is_empty();
         for (_, channel) in std::mem::take(&mut call.channels) {
-            self.queue.push_back(Event::ChannelClose(channel));
+            self.queue.push_back(Event::ChannelClose(*channel));
         }
         if had_channels {
             self.queue

@@ -28,6 +28,21 @@ impl Pool {
             - SMALLEST.trailing_zeros() as usize
     }
 
+    /// The class of a buffer: all in it hold at least what the class promises.
+    fn class_of(capacity: usize) -> usize {
+        (capacity.ilog2() - SMALLEST.ilog2()) as usize
+    }
+
+    /// A free buffer of about the size of `other`, if there is one.
+    pub(crate) fn exchange(&mut self, other: &Vec<u8>) -> Vec<u8> {
+        if !(SMALLEST..=LARGEST).contains(&other.capacity()) {
+            return Vec::new();
+        }
+        let free = self.classes[Self::class_of(other.capacity())].pop();
+        self.held -= free.as_ref().map_or(0, Vec::capacity);
+        free.unwrap_or_default()
+    }
+
     /// An empty buffer for at least `len` bytes.
     pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
         if len > LARGEST {
@@ -46,15 +61,12 @@ impl Pool {
     /// Takes a buffer back.
     pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if !capacity.is_power_of_two()
-            || !(SMALLEST..=LARGEST).contains(&capacity)
-            || self.held + capacity > self.limit
-        {
+        if !(SMALLEST..=LARGEST).contains(&capacity) || self.held + capacity > self.limit {
             return;
         }
         buffer.clear();
         self.held += capacity;
-        self.classes[Self::class(capacity)].push(buffer);
+        self.classes[Self::class_of(capacity)].push(buffer);
     }
 
     /// Makes room for `more` bytes behind the content, doubling as it grows.
@@ -95,6 +107,19 @@ mod tests {
         pool.give(buffer);
         let again = pool.take(513);
         assert_eq!(again.as_ptr(), address);
+    }
+
+    #[test]
+    fn buffers_of_others_are_taken_by_what_they_hold() {
+        let mut pool = Pool::new(1 << 20);
+        pool.give(Vec::with_capacity(1_500));
+        pool.give(Vec::with_capacity(63));
+        assert_eq!(pool.held, 1_500);
+        assert_eq!(pool.exchange(&Vec::with_capacity(100)).capacity(), 0);
+        assert_eq!(pool.exchange(&Vec::new()).capacity(), 0);
+        assert!(pool.take(1_025).capacity() >= 1_025);
+        assert_eq!(pool.exchange(&Vec::with_capacity(1_024)).capacity(), 1_500);
+        assert!(pool.is_empty());
     }
 
     #[test]

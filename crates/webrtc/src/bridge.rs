@@ -176,6 +176,24 @@ impl Handler for PeerEvents {
         }
     }
 
+    fn on_data_part(&mut self, part: DataFrame<'_>, last: bool) {
+        if let Some(shared) = self.shared.upgrade()
+            && let Some(peer) = shared.peer()
+            && let Some(handler) = locked(&shared.channel_handler).as_mut()
+        {
+            handler.on_data_part(part, last, &peer);
+        }
+    }
+
+    fn on_buffered_amount_low(&mut self, stream_id: u16) {
+        if let Some(shared) = self.shared.upgrade()
+            && let Some(peer) = shared.peer()
+            && let Some(handler) = locked(&shared.channel_handler).as_mut()
+        {
+            handler.on_buffered_amount_low(stream_id, &peer);
+        }
+    }
+
     fn on_writable(&mut self, stream_id: u16) {
         if let Some(shared) = self.shared.upgrade()
             && let Some(peer) = shared.peer()

@@ -20,6 +20,12 @@ pub trait ChannelHandler: Send {
     /// A message arrived.
     fn on_data(&mut self, frame: DataFrame<'_>, peer: &Arc<dyn PeerConnection>) {}
 
+    /// A part of a message arrived, `last` ends it; where messages are taken in parts.
+    fn on_data_part(&mut self, part: DataFrame<'_>, last: bool, peer: &Arc<dyn PeerConnection>) {}
+
+    /// What waits to be sent on a channel has fallen to the threshold that was set for it.
+    fn on_buffered_amount_low(&mut self, stream_id: u16, peer: &Arc<dyn PeerConnection>) {}
+
     /// A channel that was full takes messages again.
     fn on_writable(&mut self, stream_id: u16, peer: &Arc<dyn PeerConnection>) {}
 

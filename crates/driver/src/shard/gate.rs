@@ -39,6 +39,9 @@ impl Slot {
             Gated::Connected => outbox.set_gate(|gate| gate.connected = true),
             Gated::Ended => {
                 self.data_blocked = false;
+                self.pending.clear();
+                self.half_sent.clear();
+                self.low_later.clear();
                 outbox.clear(false);
             }
             Gated::Media { audio, video } => outbox.set_gate(|gate: &mut Gate| {
@@ -46,15 +49,19 @@ impl Slot {
                 gate.video = video;
             }),
             Gated::Channel(stream_id, true) => {
-                let max_message = self.peer.max_send_message();
+                let peer = &self.peer;
                 outbox.set_gate(|gate| {
-                    gate.channels.insert(stream_id);
-                    gate.max_message = max_message;
+                    gate.open_channel(stream_id);
+                    gate.max_message = peer.max_send_message();
+                    gate.max_in_parts = peer.max_send_message_in_parts();
+                    gate.max_part = peer.max_send_part();
                 });
             }
-            Gated::Channel(stream_id, false) => outbox.set_gate(|gate| {
-                gate.channels.remove(&stream_id);
-            }),
+            Gated::Channel(stream_id, false) => {
+                self.half_sent.retain(|other| *other != stream_id);
+                self.low_later.retain(|other| *other != stream_id);
+                outbox.set_gate(|gate| gate.close_channel(stream_id));
+            }
         }
     }
 }

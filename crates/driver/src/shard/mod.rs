@@ -43,6 +43,8 @@ use self::stream::Tools;
 pub(crate) use self::stream::datagram_context;
 use self::timers::Timers;
 use self::watch::Watch;
+use crate::mailbox::Batch;
+use crate::outbox::Done;
 use crate::pool::Pool;
 use crate::resolver::Resolver;
 use crate::trust::TlsClient;
@@ -76,6 +78,9 @@ pub(crate) struct Shard {
     timers: Timers,
     datagrams: Datagrams,
     train: Train,
+    /// What one peer's service notes for its outbox and its mailbox.
+    done: Done,
+    batch: Batch,
     /// Sockets that have more to read.
     readable: VecDeque<usize>,
     /// Slots to be serviced in this turn.
@@ -120,6 +125,8 @@ impl Shard {
             timers: Timers::default(),
             datagrams: Datagrams::new(),
             train: Train::with_capacity(Train::MAX_BYTES),
+            done: Done::default(),
+            batch: Batch::default(),
             readable: VecDeque::new(),
             touched: Vec::new(),
             interfaces: Vec::new(),
@@ -365,6 +372,8 @@ impl Shard {
                         scratch: self.datagrams.scratch(),
                     },
                     train: &mut self.train,
+                    done: &mut self.done,
+                    batch: &mut self.batch,
                     resolver: &self.resolver,
                     handle: &self.handle,
                     commons: &mut self.commons,

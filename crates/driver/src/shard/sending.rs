@@ -1,16 +1,19 @@
 //! What leaves a peer: out of the outbox into it, and its trains into sockets and streams.
 
+use std::collections::VecDeque;
+
 use esp_peer::Error;
-use esp_wire::{DataFrame, Frame, Input, Instant, Kind, SocketId, Train};
+use esp_wire::{Frame, Input, Instant, Kind, SocketId, Train};
 
 use super::common::Note;
 use super::slot::Slot;
 use super::socket::Sent;
+use crate::outbox::{Done, Message, Portion};
 
 /// Trains that one peer sends before the next one gets its turn.
 const TRAINS: usize = 16;
 /// Frames and messages taken out of the outbox in one turn.
-const SENDS: usize = 64;
+const SENDS: usize = 256;
 
 /// A train that its socket was too full to take.
 pub(super) struct Stuck {
@@ -21,7 +24,7 @@ pub(super) struct Stuck {
 
 impl Slot {
     /// Hands what the application sent to the peer; `true` when more waits.
-    pub(super) fn empty_outbox(&mut self, now: Instant) -> bool {
+    pub(super) fn empty_outbox(&mut self, now: Instant, done: &mut Done) -> bool {
         let outbox = &self.link.outbox;
         for _ in 0..SENDS {
             let Some(media) = outbox.pop_media() else {
@@ -40,32 +43,74 @@ impl Slot {
             }
             outbox.recycle(media.data);
         }
+        let more = !self.data_blocked && self.hand_over(now, done);
         if self.data_blocked {
-            return false;
+            self.feed_half_sent(now, done);
         }
+        self.link.outbox.exchange(&mut self.pending, done, false);
+        more || (!self.data_blocked && !self.pending.is_empty())
+    }
+
+    /// Hands messages to the peer, in their order, until it has no room; `true` when more wait.
+    fn hand_over(&mut self, now: Instant, done: &mut Done) -> bool {
         for _ in 0..SENDS {
-            let Some(message) = outbox.pop_data() else {
+            if self.pending.is_empty() {
+                self.link.outbox.exchange(&mut self.pending, done, false);
+            }
+            let Some(mut message) = self.pending.pop_front() else {
                 return false;
             };
-            let frame = DataFrame {
-                kind: message.kind,
-                stream_id: message.stream_id,
-                data: &message.data,
-            };
-            match self.peer.send_data(now, frame) {
-                Err(Error::WouldBlock) => {
-                    self.data_blocked = true;
-                    outbox.unpop_data(message);
-                    return false;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a message was not sent");
-                    outbox.recycle(message.data);
-                }
-                Ok(()) => outbox.recycle(message.data),
+            if !self.offer(now, &mut message) {
+                self.data_blocked = true;
+                self.pending.push_front(message);
+                return false;
+            }
+            done.add(message);
+        }
+        true
+    }
+
+    /// Offers a message to the peer; `false` when it has no room.
+    fn offer(&mut self, now: Instant, message: &mut Message) -> bool {
+        let (id, kind) = (message.stream_id, message.kind);
+        let (peer, data) = (&mut self.peer, &mut message.data);
+        let sent = match message.portion {
+            Portion::Whole => peer.send_data_owned(now, id, kind, data),
+            Portion::Part { last } => peer.send_data_part_owned(now, id, kind, data, last),
+        };
+        match sent {
+            Err(Error::WouldBlock) => return false,
+            Err(error) => tracing::debug!(%error, "a message was not sent"),
+            Ok(()) => {}
+        }
+        if let Portion::Part { last } = message.portion {
+            self.half_sent.retain(|other| *other != id);
+            if !last {
+                self.half_sent.push(id);
             }
         }
         true
+    }
+
+    /// The peer is full, but a message that has begun may be what everything else waits for: its next part goes
+    /// before the others.
+    fn feed_half_sent(&mut self, now: Instant, done: &mut Done) {
+        for id in self.half_sent.clone() {
+            let next =
+                |pending: &VecDeque<Message>| pending.iter().position(|it| it.stream_id == id);
+            if next(&self.pending).is_none() {
+                self.link.outbox.exchange(&mut self.pending, done, true);
+            }
+            let Some(at) = next(&self.pending) else {
+                continue;
+            };
+            if let Some(mut message) = self.pending.remove(at) {
+                match self.offer(now, &mut message) {
+                    true => done.add(message),
+                    false => self.pending.insert(at, message),
+                }
+            }
+        }
     }
 
     /// Sends what the peer has; `true` when more waits.

@@ -1,10 +1,11 @@
 //! One peer on a shard: its sockets, and how it is serviced.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use esp_peer::{Event, Notice, Peer, State};
-use esp_wire::{Action, Input, Instant, QueryId, SocketId, Train};
+use esp_wire::{Action, DataFrame, Input, Instant, QueryId, SocketId, Train};
 use mio::{Interest, Token};
 
 use super::common::{Commons, Note};
@@ -14,6 +15,8 @@ use super::sending::Stuck;
 use super::socket::{Read, Receiver, Socket};
 use super::stream::{Opening, Streams, Tools};
 use super::{Handle, Key, Link};
+use crate::mailbox::{Batch, Letter};
+use crate::outbox::{Done, Message};
 use crate::resolver::Resolver;
 
 /// Events of one peer that are put into its mailbox before the next one gets its turn.
@@ -64,6 +67,8 @@ impl Port {
 pub(super) struct Serviced<'a> {
     pub(super) tools: Tools<'a>,
     pub(super) train: &'a mut Train,
+    pub(super) done: &'a mut Done,
+    pub(super) batch: &'a mut Batch,
     pub(super) resolver: &'a Resolver,
     pub(super) handle: &'a Handle,
     pub(super) commons: &'a mut Commons,
@@ -98,6 +103,12 @@ pub(super) struct Slot {
     pub(super) stuck: Option<Stuck>,
     /// The peer takes no data until its own memory has room.
     pub(super) data_blocked: bool,
+    /// Messages out of the outbox that the peer has not got yet.
+    pub(super) pending: VecDeque<Message>,
+    /// Channels whose message in parts has begun and not ended.
+    pub(super) half_sent: Vec<u16>,
+    /// Channels of which little waits in the peer, but not in the outbox.
+    pub(super) low_later: Vec<u16>,
 }
 
 impl Slot {
@@ -116,6 +127,9 @@ impl Slot {
             names: Names::default(),
             stuck: None,
             data_blocked: false,
+            pending: VecDeque::new(),
+            half_sent: Vec::new(),
+            low_later: Vec::new(),
         }
     }
 
@@ -209,10 +223,10 @@ impl Slot {
     pub(super) fn service(&mut self, now: Instant, shard: &mut Serviced<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         self.take_actions(now, shard);
-        outcome.more |= self.empty_outbox(now);
+        outcome.more |= self.empty_outbox(now, shard.done);
         outcome.more |= self.send_trains(now, shard.train);
         outcome.more |= self.reap_streams(&mut shard.tools);
-        outcome.more |= self.fill_mailbox(&mut outcome.mail);
+        outcome.more |= self.fill_mailbox(shard.batch, &mut outcome.mail);
         // Events may free what was waiting: a writable association takes messages again.
         self.take_actions(now, shard);
         outcome
@@ -328,23 +342,70 @@ impl Slot {
     }
 
     /// Puts the peer's events into the mailbox; `true` when more wait.
-    fn fill_mailbox(&mut self, mail: &mut bool) -> bool {
+    fn fill_mailbox(&mut self, batch: &mut Batch, mail: &mut bool) -> bool {
+        let link = Arc::clone(&self.link);
+        let mut room = link.mailbox.room();
+        self.peer.set_delivery(room > 0);
         for _ in 0..EVENTS {
-            self.peer.set_delivery(self.link.mailbox.accepts_data());
             let Some(event) = self.peer.poll_event() else {
+                self.call_low(batch);
+                *mail |= link.mailbox.put_all(batch);
                 return self.call_writable(mail);
             };
-            if let Event::Writable(_) = event {
-                self.data_blocked = false;
-                continue;
+            let letter = match event {
+                Event::Data(DataFrame {
+                    stream_id, kind, ..
+                }) => Letter::Data(stream_id, kind, take_data(&mut self.peer, batch)),
+                Event::DataPart { part, last } => {
+                    let (stream_id, kind) = (part.stream_id, part.kind);
+                    Letter::Part(stream_id, kind, take_data(&mut self.peer, batch), last)
+                }
+                Event::Writable(_) => {
+                    self.data_blocked = false;
+                    continue;
+                }
+                Event::BufferedAmountLow(stream_id) => {
+                    if !self.low_later.contains(&stream_id) {
+                        self.low_later.push(stream_id);
+                    }
+                    continue;
+                }
+                event => {
+                    let gate = Gated::of(&event);
+                    let letter = Letter::of(event, batch);
+                    if let Some(gate) = gate {
+                        self.apply(gate);
+                    }
+                    match letter {
+                        Some(letter) => letter,
+                        None => continue,
+                    }
+                }
+            };
+            if !letter.is_media() {
+                room = room.saturating_sub(letter.weight());
             }
-            let gate = Gated::of(&event);
-            *mail |= self.link.mailbox.put(event);
-            if let Some(gate) = gate {
-                self.apply(gate);
+            batch.push(letter);
+            if room == 0 {
+                *mail |= link.mailbox.put_all(batch);
+                room = link.mailbox.room();
+                self.peer.set_delivery(room > 0);
             }
         }
+        *mail |= link.mailbox.put_all(batch);
         true
+    }
+
+    /// Calls those that wait for it, once little waits in the outbox, too.
+    fn call_low(&mut self, batch: &mut Batch) {
+        for stream_id in std::mem::take(&mut self.low_later) {
+            let beyond = self.peer.buffered_amount(stream_id).unwrap_or(0);
+            match self.link.outbox.is_low(stream_id, beyond) {
+                Some(true) => batch.push(Letter::BufferedAmountLow(stream_id)),
+                Some(false) => self.low_later.push(stream_id),
+                None => {}
+            }
+        }
     }
 
     /// Tells channels that were refused that there is room; `true` when the outbox can go on.
@@ -352,7 +413,7 @@ impl Slot {
         for stream_id in self.link.outbox.take_writable() {
             *mail |= self.link.mailbox.put(Event::Writable(stream_id));
         }
-        !self.data_blocked && self.link.outbox.data_bytes() > 0
+        !self.data_blocked && (!self.pending.is_empty() || self.link.outbox.has_data())
     }
 
     /// Says goodbye to the network as far as one turn allows.
@@ -388,6 +449,13 @@ impl Slot {
 /// Closes a socket that nobody else uses: with the descriptor goes its registration.
 fn close(socket: Arc<Socket>, tools: &mut Tools<'_>) {
     tools.ports.try_remove(socket.token);
+}
+
+/// Takes the bytes of a message without a copy.
+fn take_data(peer: &mut Peer, batch: &mut Batch) -> Vec<u8> {
+    let mut data = batch.buffer();
+    peer.take_data(&mut data);
+    data
 }
 
 fn hand(peer: &mut Peer, now: Instant, input: Input<'_>) {

@@ -8,6 +8,7 @@ mod calls;
 mod defects;
 mod mtu;
 mod pair;
+mod parts;
 mod shared;
 mod tasks;
 mod turn;

@@ -21,8 +21,10 @@ pub(crate) enum Told {
     Data(u16, DataKind, Vec<u8>),
     Audio(Vec<u8>),
     Video(Vec<u8>),
+    Part(u16, Vec<u8>, bool),
     Writable(u16),
     ServerFailed(String, String),
+    Low(u16),
 }
 
 type Hook = Box<dyn FnMut(&Told) + Send>;
@@ -72,6 +74,14 @@ impl Handler for Teller {
         if let Notice::ServerFailed { url, reason } = notice {
             self.tell(Told::ServerFailed(url.to_string(), reason.to_string()));
         }
+    }
+
+    fn on_data_part(&mut self, part: DataFrame<'_>, last: bool) {
+        self.tell(Told::Part(part.stream_id, part.data.to_vec(), last));
+    }
+
+    fn on_buffered_amount_low(&mut self, stream_id: u16) {
+        self.tell(Told::Low(stream_id));
     }
 
     fn on_writable(&mut self, stream_id: u16) {

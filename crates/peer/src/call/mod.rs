@@ -20,7 +20,7 @@ mod snap;
 
 pub(crate) use self::progress::version_name;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use esp_dtls::Dtls;
@@ -89,7 +89,7 @@ impl Tracks {
 }
 
 /// The open channels, under the names of SCTP and of the application.
-pub(crate) type Channels = Vec<(ChannelHandle, ChannelInfo)>;
+pub(crate) type Channels = BTreeMap<ChannelHandle, Box<ChannelInfo>>;
 
 /// What a call has come to; states only move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

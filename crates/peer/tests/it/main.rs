@@ -7,6 +7,7 @@ mod data;
 mod glare;
 mod media;
 mod mtu;
+mod parts;
 mod paths;
 mod snap;
 mod station;

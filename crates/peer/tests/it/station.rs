@@ -1,7 +1,7 @@
 //! Two peers on a network, with a signaling that takes as long as the network.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -23,6 +23,10 @@ pub(crate) struct Station {
     pub(crate) audio: Vec<(Duration, Vec<u8>)>,
     pub(crate) video: Vec<(Duration, Vec<u8>)>,
     pub(crate) data: Vec<(u16, DataKind, Vec<u8>)>,
+    /// Messages that came in parts: in how many, and how they begin.
+    pub(crate) parts: usize,
+    begun: BTreeMap<u16, Vec<u8>>,
+    pub(crate) lows: Vec<u16>,
     pub(crate) channels: Vec<ChannelInfo>,
     pub(crate) negotiated: Option<NegotiatedMedia>,
     pub(crate) notices: Vec<String>,
@@ -44,6 +48,9 @@ impl Station {
             audio: Vec::new(),
             video: Vec::new(),
             data: Vec::new(),
+            parts: 0,
+            begun: BTreeMap::new(),
+            lows: Vec::new(),
             channels: Vec::new(),
             negotiated: None,
             notices: Vec::new(),
@@ -96,6 +103,16 @@ impl Station {
                     self.data
                         .push((frame.stream_id, frame.kind, frame.data.to_vec()));
                 }
+                Event::DataPart { part, last } => {
+                    self.parts += 1;
+                    let message = self.begun.entry(part.stream_id).or_default();
+                    message.extend_from_slice(part.data);
+                    if last {
+                        let whole = self.begun.remove(&part.stream_id).unwrap_or_default();
+                        self.data.push((part.stream_id, part.kind, whole));
+                    }
+                }
+                Event::BufferedAmountLow(stream_id) => self.lows.push(stream_id),
                 Event::ChannelOpen(channel) => self.channels.push(channel),
                 Event::ChannelClose(channel) => {
                     self.channels

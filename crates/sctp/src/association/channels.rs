@@ -193,6 +193,13 @@ impl Association {
 
     /// Tells the owners of refused messages that there is room now.
     pub(super) fn invite_writers(&mut self) {
+        if let Some(key) = self.out.starving(&self.channels)
+            && let Some(channel) = self.channels.get_mut(key)
+            && channel.blocked.take().is_some()
+            && let Some(handle) = self.channels.handle(key)
+        {
+            self.delivering.notify(Notice::Writable(handle));
+        }
         while let Some(key) = self.control.blocked.front().copied() {
             let need = self.channels.get(key).and_then(|channel| channel.blocked);
             if need.is_some_and(|need| !self.out.store.invites(need)) {

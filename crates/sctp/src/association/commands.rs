@@ -133,21 +133,35 @@ impl Association {
         kind: DataKind,
         data: &[u8],
     ) -> Result<(), Error> {
+        let key = self.check_send(channel, data.len())?;
+        self.queue(now, key, kind, Bytes::Lent(data), true)
+    }
+
+    /// As [`Association::send`], but takes the bytes over without a copy. `data` is left empty, with memory of
+    /// an earlier message where there is some; after an error it is as it was.
+    pub fn send_owned(
+        &mut self,
+        now: Instant,
+        channel: ChannelHandle,
+        kind: DataKind,
+        data: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let key = self.check_send(channel, data.len())?;
+        self.queue(now, key, kind, Bytes::Given(data), true)
+    }
+
+    fn check_send(&self, channel: ChannelHandle, size: usize) -> Result<u32, Error> {
         self.check_open()?;
         let limit = self.remote_max.min(self.config.send_buffer as u64);
-        if data.len() as u64 > limit {
-            return Err(Error::TooLarge {
-                size: data.len(),
-                limit,
-            });
+        if size as u64 > limit {
+            return Err(Error::TooLarge { size, limit });
         }
-        let key = self.sendable(channel, false)?;
-        self.queue(now, key, kind, data, true)
+        Ok(self.sendable(channel, false)?)
     }
 
     /// Queues a part of a message, `last` ends it; no other message may be sent on the channel in
     /// between. A message in parts may be larger than the send buffer. Without I-DATA the channels
-    /// beside it wait until it is complete.
+    /// beside it wait until it is complete, and so one part of it finds room even in a full send buffer.
     pub fn send_part(
         &mut self,
         now: Instant,
@@ -156,21 +170,50 @@ impl Association {
         data: &[u8],
         last: bool,
     ) -> Result<(), Error> {
+        match self.check_part(channel, data.len(), last)? {
+            Some(key) => self.queue(now, key, kind, Bytes::Lent(data), last),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Association::send_part`], but takes the bytes over as [`Association::send_owned`] does.
+    pub fn send_part_owned(
+        &mut self,
+        now: Instant,
+        channel: ChannelHandle,
+        kind: DataKind,
+        data: &mut Vec<u8>,
+        last: bool,
+    ) -> Result<(), Error> {
+        match self.check_part(channel, data.len(), last)? {
+            Some(key) => self.queue(now, key, kind, Bytes::Given(data), last),
+            None => Ok(()),
+        }
+    }
+
+    /// `None` when there is nothing to queue.
+    fn check_part(
+        &self,
+        channel: ChannelHandle,
+        len: usize,
+        last: bool,
+    ) -> Result<Option<u32>, Error> {
         self.check_open()?;
         let key = self.sendable(channel, true)?;
-        let size = self.open_size(key) + data.len();
-        let limit = self.remote_max;
+        let size = self.open_size(key) + len;
+        let (limit, most) = (self.remote_max, self.config.send_buffer);
         if size as u64 > limit {
             return Err(Error::TooLarge { size, limit });
         }
-        if data.is_empty() {
-            return match last && size > 0 {
-                true => Err(Misuse::EmptyPart.into()),
-                false if last => self.queue(now, key, kind, data, true),
-                false => Ok(()),
-            };
+        if len > most {
+            let limit = most as u64;
+            return Err(Error::TooLarge { size: len, limit });
         }
-        self.queue(now, key, kind, data, last)
+        match (len, last) {
+            (0, true) if size > 0 => Err(Misuse::EmptyPart.into()),
+            (0, false) => Ok(None),
+            _ => Ok(Some(key)),
+        }
     }
 
     fn open_size(&self, key: u32) -> usize {
@@ -198,19 +241,20 @@ impl Association {
         now: Instant,
         key: u32,
         kind: DataKind,
-        data: &[u8],
+        bytes: Bytes<'_>,
         last: bool,
     ) -> Result<(), Error> {
         let Some(channel) = self.channels.get_mut(key) else {
             return Err(Misuse::NoSuchChannel.into());
         };
-        if !self.out.store.has_room(data.len()) {
-            if channel.blocked.replace(data.len()).is_none() {
+        let len = bytes.len();
+        if !self.out.store.has_room(len) && !self.out.starves(key, channel) {
+            if channel.blocked.replace(len).is_none() {
                 self.control.blocked.push_back(key);
             }
             return Err(Error::WouldBlock);
         }
-        let ppid = match (kind, data.is_empty()) {
+        let ppid = match (kind, len == 0) {
             (DataKind::Text, false) => ppid::TEXT,
             (DataKind::Text, true) => ppid::TEXT_EMPTY,
             (DataKind::Binary, false) => ppid::BINARY,
@@ -221,12 +265,19 @@ impl Association {
             ppid,
             unordered: is_unordered(channel),
             policy: policy(channel, now),
-            data: if data.is_empty() { &[0] } else { data },
+            data: &[0],
             last,
         };
-        self.out.store.push(&mut channel.out, draft);
+        let store = &mut self.out.store;
+        match bytes {
+            Bytes::Lent(data) if len > 0 => {
+                store.push(&mut channel.out, Draft { data, ..draft });
+            }
+            Bytes::Given(data) if len > 0 => store.push_owned(&mut channel.out, draft, data),
+            _ => store.push(&mut channel.out, draft),
+        }
         self.stats.messages_sent += u64::from(last);
-        self.stats.bytes_sent += data.len() as u64;
+        self.stats.bytes_sent += len as u64;
         self.out.schedule(&mut self.channels, key);
         Ok(())
     }
@@ -284,6 +335,23 @@ impl Association {
         let held = std::mem::take(&mut entry.inc.held);
         for received in held.into_iter().rev() {
             self.delivering.deliver_first(Message { channel, received });
+        }
+    }
+}
+
+/// What is to be sent.
+enum Bytes<'a> {
+    /// To be copied.
+    Lent(&'a [u8]),
+    /// To be taken over.
+    Given(&'a mut Vec<u8>),
+}
+
+impl Bytes<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Bytes::Lent(data) => data.len(),
+            Bytes::Given(data) => data.len(),
         }
     }
 }

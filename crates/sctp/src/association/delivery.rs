@@ -158,20 +158,44 @@ impl Association {
         }
     }
 
+    /// Takes the bytes of the message or part that the last event lent, without a copy, and `buffer`'s memory
+    /// for them, to be used again. `false` and an empty buffer when the last event was none of these.
+    pub fn take_message(&mut self, buffer: &mut Vec<u8>) -> bool {
+        buffer.clear();
+        let Some(message) = &mut self.delivering.current else {
+            return false;
+        };
+        let received = &mut message.received;
+        self.inc.release(received.bytes.len());
+        std::mem::swap(&mut received.bytes, buffer);
+        if matches!(received.label.ppid, ppid::TEXT_EMPTY | ppid::BINARY_EMPTY) {
+            buffer.clear();
+        }
+        if let Some(message) = self.delivering.current.take() {
+            self.inc.pool.give(message.received.bytes);
+        }
+        self.after_taking();
+        true
+    }
+
     /// The last event's message is done: its memory makes room for others.
     fn finish_current(&mut self) {
         if let Some(message) = self.delivering.current.take() {
             self.inc.discharge(message.received.bytes);
-            self.spare_parts();
-            let window = self.inc.window();
-            if self.phase.is_connected()
-                && self
-                    .inc
-                    .tracker
-                    .window_opened(window, self.inc.full_window())
-            {
-                self.inc.tracker.hurry();
-            }
+            self.after_taking();
+        }
+    }
+
+    fn after_taking(&mut self) {
+        self.spare_parts();
+        let window = self.inc.window();
+        if self.phase.is_connected()
+            && self
+                .inc
+                .tracker
+                .window_opened(window, self.inc.full_window())
+        {
+            self.inc.tracker.hurry();
         }
     }
 

@@ -107,8 +107,13 @@ impl Incoming {
 
     /// The application is done with a message.
     pub(crate) fn discharge(&mut self, bytes: Vec<u8>) {
-        self.complete = self.complete.saturating_sub(bytes.len() + MESSAGE_OVERHEAD);
+        self.release(bytes.len());
         self.pool.give(bytes);
+    }
+
+    /// The application has taken a message of `len` bytes away.
+    pub(crate) fn release(&mut self, len: usize) {
+        self.complete = self.complete.saturating_sub(len + MESSAGE_OVERHEAD);
     }
 
     /// True when a chunk fits into memory, or must be taken nevertheless to make progress.

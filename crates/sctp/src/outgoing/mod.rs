@@ -21,7 +21,7 @@ use esp_wire::Instant;
 
 use crate::{
     Config, Stats,
-    channel::Channels,
+    channel::{Channel, Channels},
     chunk::data::{DATA_HEADER, I_DATA_HEADER},
     congestion::{Congestion, Pacer},
     packet::HEADER,
@@ -188,6 +188,18 @@ impl Outgoing {
     /// True when there is something to send, now or when a window opens.
     pub(crate) fn has_data(&self) -> bool {
         self.flight.has_lost() || self.store.unsent() > 0
+    }
+
+    /// True when all other channels wait for the next part of this one's message, which is not here yet: it must
+    /// be let in, or nothing would ever make room.
+    pub(crate) fn starves(&self, key: u32, channel: &Channel) -> bool {
+        self.current == Some(key) && channel.out.queue.is_empty()
+    }
+
+    /// The channel of which that is true.
+    pub(crate) fn starving(&self, channels: &Channels) -> Option<u32> {
+        let key = self.current?;
+        self.starves(key, channels.get(key)?).then_some(key)
     }
 
     /// The TSN sent last.

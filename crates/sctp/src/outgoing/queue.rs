@@ -1,7 +1,7 @@
 //! Messages that wait to be sent or acknowledged.
 //!
-//! A message is one or more segments of at most 64 KiB; the bytes are copied in once, packets are
-//! laid out from there, and a segment's memory is free again as soon as its last fragment is
+//! A message is one or more segments; the bytes are copied in once, 64 KiB each, or taken over as they
+//! are. Packets are laid out from there, and a segment's memory is free again as soon as its last fragment is
 //! acknowledged, so that a message may be larger than the send buffer when it is sent in parts.
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use esp_wire::Instant;
 
 use crate::{pool::Pool, slab::Slab};
 
-/// Largest segment in bytes.
+/// Largest segment that is copied in, in bytes.
 pub(crate) const SEGMENT: usize = 64 << 10;
 /// What bookkeeping of one segment and its message costs, in bytes.
 const OVERHEAD: usize = 128;
@@ -166,40 +166,70 @@ impl Store {
 
     /// Copies a message or a part of one in, behind what the channel has queued.
     pub(crate) fn push(&mut self, stream: &mut OutStream, draft: Draft<'_>) {
-        let key = match stream.open {
-            Some(key) => key,
-            None => self.begin(stream, &draft),
-        };
-        stream.open = (!draft.last).then_some(key);
-        let Some(message) = self.messages.get_mut(key) else {
+        let Some(key) = self.enter(stream, &draft, draft.data.len().div_ceil(SEGMENT)) else {
             return;
         };
+        let mut rest = draft.data;
+        while !rest.is_empty() {
+            let (bytes, behind) = rest.split_at(rest.len().min(SEGMENT));
+            rest = behind;
+            let mut data = self.pool.take(bytes.len());
+            data.extend_from_slice(bytes);
+            self.append(stream, key, data, draft.last && rest.is_empty());
+        }
+    }
+
+    /// Takes the bytes of a message or a part of one over, without a copy; what is left behind is empty memory
+    /// to be used again. `draft.data` is not looked at.
+    pub(crate) fn push_owned(
+        &mut self,
+        stream: &mut OutStream,
+        draft: Draft<'_>,
+        data: &mut Vec<u8>,
+    ) {
+        let spare = self.pool.exchange(data);
+        let data = std::mem::replace(data, spare);
+        match self.enter(stream, &draft, 1) {
+            Some(key) => self.append(stream, key, data, draft.last),
+            None => self.pool.give(data),
+        }
+    }
+
+    /// The message that a draft begins or goes on with, for `segments` more; `None` when it was given up.
+    fn enter(&mut self, stream: &mut OutStream, draft: &Draft<'_>, segments: usize) -> Option<u32> {
+        let key = match stream.open {
+            Some(key) => key,
+            None => self.begin(stream, draft),
+        };
+        stream.open = (!draft.last).then_some(key);
+        let message = self.messages.get_mut(key)?;
         message.open = !draft.last;
         if message.abandoned {
             // The rest of a message that was given up is swallowed.
             self.settle(key, stream);
-            return;
+            return None;
         }
-        message.size += draft.data.len();
-        let count = draft.data.len().div_ceil(SEGMENT);
-        message.references += count as u32;
-        for (index, bytes) in draft.data.chunks(SEGMENT).enumerate() {
-            let mut data = self.pool.take(bytes.len());
-            data.extend_from_slice(bytes);
-            let charge = data.capacity() + OVERHEAD;
-            self.charged += charge;
-            let segment = self.segments.insert(Segment {
-                message: key,
-                data,
-                sent: 0,
-                fragments: 0,
-                last: draft.last && index + 1 == count,
-                charge,
-            });
-            stream.queue.push_back(segment);
+        message.references += segments as u32;
+        Some(key)
+    }
+
+    fn append(&mut self, stream: &mut OutStream, key: u32, data: Vec<u8>, last: bool) {
+        let (len, charge) = (data.len(), data.capacity() + OVERHEAD);
+        self.charged += charge;
+        if let Some(message) = self.messages.get_mut(key) {
+            message.size += len;
         }
-        stream.unsent += draft.data.len();
-        self.unsent += draft.data.len();
+        let segment = self.segments.insert(Segment {
+            message: key,
+            data,
+            sent: 0,
+            fragments: 0,
+            last,
+            charge,
+        });
+        stream.queue.push_back(segment);
+        stream.unsent += len;
+        self.unsent += len;
     }
 
     fn begin(&mut self, stream: &mut OutStream, draft: &Draft<'_>) -> u32 {
