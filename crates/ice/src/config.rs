@@ -50,6 +50,9 @@ pub struct Config {
     pub tcp_active: bool,
     /// Whether TCP candidates are offered, which the peer opens streams to; off.
     pub tcp_passive: bool,
+    /// Whether TCP candidates are offered that both sides open streams between at once (`so`, RFC 6544 §7.1), for
+    /// firewalls on both sides that stop datagrams; off.
+    pub tcp_simultaneous: bool,
     /// The lifetime that is asked for allocations; `None` leaves it to the server.
     pub relay_lifetime: Option<Duration>,
     /// After so long permissions and channels on TURN servers are renewed, from 1 s, below 5 minutes; 4 minutes.
@@ -189,6 +192,7 @@ impl Default for Config {
             max_relays: 8,
             tcp_active: true,
             tcp_passive: false,
+            tcp_simultaneous: false,
             relay_lifetime: None,
             relay_renewal: Duration::from_secs(240),
             max_remote_candidates: 64,
@@ -245,6 +249,7 @@ with! {
     with_max_relays = max_relays: usize;
     with_tcp_active = tcp_active: bool;
     with_tcp_passive = tcp_passive: bool;
+    with_tcp_simultaneous = tcp_simultaneous: bool;
     with_relay_lifetime = relay_lifetime: Option<Duration>;
     with_relay_renewal = relay_renewal: Duration;
     with_max_remote_candidates = max_remote_candidates: usize;

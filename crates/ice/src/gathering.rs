@@ -1,19 +1,17 @@
-//! Servers, and server-reflexive candidates (RFC 8445 §5.1.1.2).
+//! Server-reflexive candidates (RFC 8445 §5.1.1.2).
 //!
-//! 1. `stun:`, `turn:` and `turns:` URLs are resolved, all side by side. Allocations follow in
-//!    `allocate.rs`; what follows here is for those that speak UDP.
+//! 1. `stun:`, `turn:` and `turns:` URLs are resolved, all side by side (`servers.rs`). Allocations follow
+//!    in `allocate.rs`; what follows here is for those that speak UDP.
 //! 2. Each open socket asks each server of its family by a Binding request, one new request every
 //!    Ta; a server that does not answer is asked again after growing intervals.
 //! 3. The mapped address becomes a candidate unless it is known.
 //! 4. The binding is kept alive until a pair is selected (§5.1.1.4).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use esp_stun::{Class, Message, TransactionId};
-use esp_wire::{
-    Action, IceServer, Instant, QueryId, Resolution, Scheme, ServerUrl, SocketId, Transport,
-};
+use esp_wire::{Instant, SocketId, Transport};
 
 use crate::agent::Agent;
 use crate::asking::Query;
@@ -23,9 +21,8 @@ use crate::local::BaseRole;
 use crate::outbox::Outgoing;
 use crate::pacing::{Rtt, first_rto};
 use crate::priority::is_link_local;
+use crate::servers::Server;
 
-/// Most server URLs that are used.
-const MAX_SERVERS: usize = 16;
 /// Most requests to servers at one time.
 const MAX_TASKS: usize = 128;
 /// Transmissions of one request.
@@ -36,30 +33,6 @@ const LAST_WAIT: Duration = Duration::from_secs(3);
 /// selected: late candidates are better than none.
 const PAUSE: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 6;
-
-#[derive(Debug)]
-pub(crate) struct Server {
-    /// Its number, never used twice.
-    id: u32,
-    pub(crate) url: String,
-    pub(crate) host: String,
-    scheme: Scheme,
-    transport: Transport,
-    /// User name and password.
-    pub(crate) login: IceServer,
-    port: u16,
-    query: Option<QueryId>,
-    addresses: Vec<SocketAddr>,
-    /// Whether any answer came, and whether its silence or refusal was told.
-    pub(crate) answered: bool,
-    pub(crate) told: bool,
-}
-
-impl Server {
-    fn relays(&self) -> bool {
-        matches!(self.scheme, Scheme::Turn | Scheme::Turns)
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -100,8 +73,8 @@ impl Task {
 pub(crate) struct Gathering {
     pub(crate) state: GatheringState,
     pub(crate) rtt: Rtt,
-    servers: Vec<Server>,
-    next_server: u32,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) next_server: u32,
     tasks: Vec<Task>,
     /// Servers that are asked over streams.
     pub(crate) queries: Vec<Query>,
@@ -178,6 +151,11 @@ impl Gathering {
         Some((task.socket, task.server))
     }
 
+    /// Keeps the requests to those servers only.
+    pub(crate) fn retain_tasks(&mut self, kept: impl Fn(&SocketAddr) -> bool) {
+        self.tasks.retain(|task| kept(&task.server));
+    }
+
     pub(crate) fn drop_socket(&mut self, socket: SocketId) {
         self.tasks.retain(|task| task.socket != socket);
     }
@@ -199,141 +177,6 @@ impl Gathering {
 }
 
 impl Agent {
-    /// Sets the servers to gather from, in place of those before; candidates learned stay.
-    ///
-    /// Servers that speak UDP are asked for our reflexive address (`stuns:` ones, and `stun:` ones over TCP,
-    /// whether they answer: the address of a stream makes no candidate), `turn:` and `turns:` URLs for
-    /// relayed ones. Other credentials of a known URL are tried on its allocations, which stay whatever
-    /// comes of it; allocations of a URL that is gone are given back when data does not take them. A
-    /// URL that cannot be used is told by [`Event::ServerFailed`]. A lite agent asks nobody.
-    pub fn set_servers(&mut self, now: Instant, servers: &[IceServer]) {
-        if self.closed || self.config.lite {
-            return;
-        }
-        let mut kept = Vec::new();
-        let urls = |server: &'_ IceServer| server.urls.len();
-        let each = servers.iter().flat_map(|server| {
-            let numbers = 0..urls(server);
-            numbers.map(move |number| (server, &server.urls[number]))
-        });
-        for (login, url) in each {
-            if kept.len() >= MAX_SERVERS || kept.iter().any(|other: &Server| other.url == *url) {
-                continue;
-            }
-            let known = (self.gathering.servers.iter()).position(|server| server.url == *url);
-            match known {
-                Some(at) => {
-                    let mut server = self.gathering.servers.swap_remove(at);
-                    self.renew_login(now, &mut server, login);
-                    kept.push(server);
-                }
-                None => match self.open_server(url, login) {
-                    Ok(server) => kept.push(server),
-                    Err(reason) => self.push_event(Event::ServerFailed {
-                        url: url.clone(),
-                        reason,
-                    }),
-                },
-            }
-        }
-        let used = |address: &SocketAddr| {
-            (kept.iter()).any(|server: &Server| server.addresses.contains(address))
-        };
-        self.gathering.tasks.retain(|task| used(&task.server));
-        for relay in &mut self.relays.list {
-            relay.retired |= !kept.iter().any(|server| server.id == relay.server);
-        }
-        self.gathering.servers = kept;
-        self.drop_queries();
-        self.plan_requests();
-        self.plan_relays();
-        self.run(now);
-    }
-
-    /// Takes what may be other credentials for a server that is known.
-    fn renew_login(&mut self, now: Instant, server: &mut Server, login: &IceServer) {
-        let (username, credential) = (&login.username, &login.credential);
-        if (&server.login.username, &server.login.credential) == (username, credential) {
-            return;
-        }
-        server.login.username.clone_from(username);
-        server.login.credential.clone_from(credential);
-        server.told = false;
-        self.relays.ask_again(Some(server.id));
-        let relays = self.relays.list.iter_mut();
-        for relay in relays.filter(|relay| relay.server == server.id && !relay.retired) {
-            if let Some(client) = &mut relay.client
-                && let Err(error) = client.set_credentials(now, username, credential)
-            {
-                server.told = true;
-                let (url, reason) = (server.url.clone(), error.to_string());
-                self.events.push_back(Event::ServerFailed { url, reason });
-            }
-        }
-    }
-
-    fn open_server(&mut self, url: &str, login: &IceServer) -> Result<Server, String> {
-        let parsed: ServerUrl = url.parse().map_err(|error| format!("{error}"))?;
-        self.gathering.next_server += 1;
-        let mut server = Server {
-            id: self.gathering.next_server,
-            url: url.to_owned(),
-            host: parsed.host.clone(),
-            scheme: parsed.scheme,
-            transport: parsed.transport,
-            login: IceServer {
-                urls: Vec::new(),
-                ..login.clone()
-            },
-            port: parsed.port,
-            query: None,
-            addresses: Vec::new(),
-            answered: false,
-            told: false,
-        };
-        match parsed.host.parse::<IpAddr>() {
-            Ok(ip) => server.addresses.push(SocketAddr::new(ip, parsed.port)),
-            Err(_) => {
-                let query = self.next_query;
-                self.next_query = QueryId(query.0.wrapping_add(1));
-                server.query = Some(query);
-                self.gathering.reopened = true;
-                self.actions.push_back(Action::Resolve {
-                    query,
-                    name: parsed.host,
-                    by: Resolution::Dns,
-                });
-            }
-        }
-        Ok(server)
-    }
-
-    /// Takes the answer to the name of a server.
-    pub(crate) fn on_server_resolved(&mut self, query: QueryId, addresses: &[IpAddr]) {
-        let servers = &mut self.gathering.servers;
-        let Some(server) = (servers.iter_mut()).find(|server| server.query == Some(query)) else {
-            return;
-        };
-        server.query = None;
-        for ipv4 in [false, true] {
-            let first = addresses.iter().find(|address| address.is_ipv4() == ipv4);
-            let port = server.port;
-            server
-                .addresses
-                .extend(first.map(|ip| SocketAddr::new(*ip, port)));
-        }
-        if server.addresses.is_empty() {
-            server.told = true;
-            let url = server.url.clone();
-            self.push_event(Event::ServerFailed {
-                url,
-                reason: "its name has no address".to_owned(),
-            });
-        }
-        self.plan_requests();
-        self.plan_relays();
-    }
-
     /// Queues a request for each open socket and server that go together and have none.
     pub(crate) fn plan_requests(&mut self) {
         if self.gathering.state == GatheringState::New {

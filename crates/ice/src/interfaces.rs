@@ -47,7 +47,7 @@ impl Agent {
     fn drop_streams(&mut self, now: Instant) {
         let addresses = self.interfaces.clone().unwrap_or_default();
         let gone: Vec<SocketId> = (self.locals.bases.iter())
-            .filter(|base| matches!(base.role, BaseRole::Listener | BaseRole::Stream))
+            .filter(|base| matches!(base.role, BaseRole::Listener(_) | BaseRole::Stream))
             .filter(|base| {
                 !addresses
                     .iter()
@@ -179,7 +179,7 @@ impl Agent {
         match base.role {
             BaseRole::Open => {}
             BaseRole::Hidden => return self.plan_relays(),
-            BaseRole::Listener => return self.on_listening(&base, local),
+            BaseRole::Listener(kind) => return self.on_listening(&base, kind, local),
             _ => return self.on_spare_bound(now, socket),
         }
         let kind = CandidateKind::Host;
@@ -203,7 +203,9 @@ impl Agent {
             Some(role) if role.gathers() => {
                 self.drop_base(now, socket, WarningReason::SocketLost);
             }
-            Some(BaseRole::Stream | BaseRole::Listener) => self.on_peer_stream_closed(now, socket),
+            Some(BaseRole::Stream | BaseRole::Listener(_)) => {
+                self.on_peer_stream_closed(now, socket)
+            }
             _ if self.is_stream(socket) => self.on_peer_stream_closed(now, socket),
             _ => self.on_relay_closed(now, socket, reason),
         }

@@ -29,7 +29,7 @@
 //! | mechanism | file |
 //! |---|---|
 //! | the candidate line, priorities | `candidate.rs`, `priority.rs` |
-//! | sockets, host and server-reflexive candidates | `gathering.rs`, `interfaces.rs`, `local.rs` |
+//! | sockets, host and server-reflexive candidates | `gathering.rs`, `servers.rs`, `interfaces.rs`, `local.rs` |
 //! | servers that are asked over a stream | `asking.rs` |
 //! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `relaying.rs` |
 //! | which addresses and ports are used and told | `filter.rs`, `ports.rs`, `names.rs` (ours behind `.local`) |
@@ -93,6 +93,7 @@ mod relay;
 mod relaying;
 mod remote;
 mod restart;
+mod servers;
 mod session;
 mod tcp;
 mod timers;

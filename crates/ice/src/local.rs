@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use esp_wire::SocketId;
 
-use crate::candidate::{Candidate, CandidateHost, CandidateKind, CandidateTransport};
+use crate::candidate::{Candidate, CandidateHost, CandidateKind, CandidateTransport, TcpType};
 use crate::filter::KindFilter;
 use crate::names::Names;
 use crate::pair::{PairEnd, same_address};
@@ -77,8 +77,8 @@ pub(crate) enum BaseRole {
     Hidden,
     /// One TURN server only.
     Spare,
-    /// It takes in streams of the peer.
-    Listener,
+    /// It takes in streams of the peer, for a passive or `so` candidate.
+    Listener(TcpType),
     /// It is a stream to one address of the peer.
     Stream,
     /// It is no socket of the driver's but the relayed address of an allocation.

@@ -96,7 +96,7 @@ impl Agent {
         self.actions
             .extend(queries.map(|socket| Action::Close { socket }));
         let others = self.locals.bases.iter();
-        let listeners = others.filter(|base| base.role == BaseRole::Listener);
+        let listeners = others.filter(|base| matches!(base.role, BaseRole::Listener(_)));
         let sockets = (self.streams.drain(..).map(|stream| stream.socket()))
             .chain(listeners.map(|base| base.socket));
         self.actions

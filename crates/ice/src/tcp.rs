@@ -3,9 +3,12 @@
 //! 1. For a passive candidate of the peer, a stream is opened from each of our addresses of its
 //!    family; ours are active and need not be told.
 //! 2. With [`Config::tcp_passive`](crate::Config::tcp_passive) we listen too, and tell of it.
-//! 3. A stream that is open, either way, is a socket that reaches one far end only; checks, consent and
-//!    data take it as any other. `so` candidates are ignored: nobody offers them.
-//! 4. A stream of an earlier session is closed when data does not take it any more.
+//! 3. With [`Config::tcp_simultaneous`](crate::Config::tcp_simultaneous) another listener stands for a `so`
+//!    candidate: to those of the peer, streams are opened from its very port, while the peer does the same
+//!    (RFC 6544 §7.1). Firewalls on both sides let that pass, as they do with datagrams.
+//! 4. A stream that is open, either way, is a socket that reaches one far end only; checks, consent and
+//!    data take it as any other.
+//! 5. A stream of an earlier session is closed when data does not take it any more.
 
 use std::net::SocketAddr;
 
@@ -40,6 +43,8 @@ pub(crate) struct Stream {
     interface: u32,
     /// The candidate that it was opened for; none when it was accepted.
     candidate: Option<RemoteCandidate>,
+    /// Our part in it.
+    kind: TcpType,
     /// What came of a datagram that is not whole.
     buffer: Vec<u8>,
 }
@@ -61,11 +66,15 @@ fn priority(kind: TcpType, preference: u16) -> u32 {
 }
 
 impl Agent {
-    /// Opens streams to a passive candidate of the peer.
+    /// Opens streams to a passive or `so` candidate of the peer.
     pub(crate) fn connect_to(&mut self, candidate: &Candidate, at: SocketAddr) {
-        let passive = candidate.transport == CandidateTransport::Tcp(TcpType::Passive);
-        let unwanted = !self.config.tcp_active || self.config.lite || !self.is_wanted(at);
-        if !passive || unwanted {
+        const SO: TcpType = TcpType::SimultaneousOpen;
+        let (role, kind) = match candidate.transport {
+            CandidateTransport::Tcp(TcpType::Passive) => (BaseRole::Open, TcpType::Active),
+            CandidateTransport::Tcp(SO) => (BaseRole::Listener(SO), SO),
+            _ => return self.counters.ignored_candidates += 1,
+        };
+        if !self.config.tcp_active || self.config.lite || !self.is_wanted(at) {
             self.counters.ignored_candidates += 1;
             return;
         }
@@ -78,7 +87,7 @@ impl Agent {
             known.push((candidate.clone(), at));
         }
         let bases: Vec<Base> = (self.locals.bases.iter().copied())
-            .filter(|base| base.role == BaseRole::Open)
+            .filter(|base| base.role == role)
             .collect();
         for base in bases {
             let Some(local) = base.local.filter(|local| go_together(*local, at)) else {
@@ -107,12 +116,14 @@ impl Agent {
                     end,
                     foundation: FOUNDATION,
                 }),
+                kind,
                 buffer: Vec::new(),
             });
+            let port = if kind == SO { local.port() } else { 0 };
             self.actions.push_back(Action::OpenStream {
                 stream,
                 transport: esp_wire::Transport::Tcp,
-                local: Some(SocketAddr::new(local.ip(), 0)),
+                local: Some(SocketAddr::new(local.ip(), port)),
                 remote: at,
                 server_name: None,
             });
@@ -128,29 +139,33 @@ impl Agent {
 
     /// Listens on the address of a socket of ours.
     pub(crate) fn listen_beside(&mut self, base: &Base) {
-        if !self.config.tcp_passive {
-            return;
+        let kinds = [
+            (self.config.tcp_passive, TcpType::Passive),
+            (self.config.tcp_simultaneous, TcpType::SimultaneousOpen),
+        ];
+        for (_, kind) in kinds.into_iter().filter(|(wanted, _)| *wanted) {
+            let socket = self.fresh_socket();
+            self.locals.bases.push(Base {
+                socket,
+                role: BaseRole::Listener(kind),
+                local: None,
+                ..*base
+            });
+            let local = crate::interfaces::bind_address(base.interface, base.address);
+            self.open_at(socket, local, true);
         }
-        let socket = self.fresh_socket();
-        self.locals.bases.push(Base {
-            socket,
-            role: BaseRole::Listener,
-            local: None,
-            ..*base
-        });
-        let local = crate::interfaces::bind_address(base.interface, base.address);
-        self.open_at(socket, local, true);
     }
 
     /// We listen: the peer is told.
-    pub(crate) fn on_listening(&mut self, base: &Base, local: SocketAddr) {
-        let kind = CandidateKind::Host;
-        let mut candidate = self.locals.make(base, local, kind, local, None);
-        candidate.transport = CandidateTransport::Tcp(TcpType::Passive);
-        candidate.priority = priority(TcpType::Passive, base.preference);
+    pub(crate) fn on_listening(&mut self, base: &Base, kind: TcpType, local: SocketAddr) {
+        let host = CandidateKind::Host;
+        let mut candidate = self.locals.make(base, local, host, local, None);
+        candidate.transport = CandidateTransport::Tcp(kind);
+        candidate.priority = priority(kind, base.preference);
         candidate.advert = true;
         self.locals.candidates.push(candidate);
         self.announce(&candidate);
+        self.connect_all();
     }
 
     /// A stream to the peer is open; `false` when it is none.
@@ -162,7 +177,7 @@ impl Agent {
         remote: SocketAddr,
     ) -> bool {
         if socket.is_accepted() {
-            let listens = |base: &Base| base.role == BaseRole::Listener;
+            let listens = |base: &Base| matches!(base.role, BaseRole::Listener(_));
             let known = self.streams.iter().any(|stream| stream.socket == socket);
             if known || self.streams.len() >= MAX_STREAMS || !self.locals.bases.iter().any(listens)
             {
@@ -175,17 +190,14 @@ impl Agent {
                 generation: self.session.generation,
                 interface: 0,
                 candidate: None,
+                kind: TcpType::Passive,
                 buffer: Vec::new(),
             });
         }
         let Some(stream) = self.streams.iter().find(|stream| stream.socket == socket) else {
             return false;
         };
-        let (interface, candidate) = (stream.interface, stream.candidate);
-        let kind = match candidate {
-            Some(_) => TcpType::Active,
-            None => TcpType::Passive,
-        };
+        let (interface, candidate, kind) = (stream.interface, stream.candidate, stream.kind);
         let alike = |base: &&Base| base.role == BaseRole::Open && base.address == local.ip();
         let preference = self.locals.bases.iter().find(alike);
         let preference = preference.map_or(u16::MAX, |base| base.preference);

@@ -140,7 +140,7 @@ pub(crate) struct NatTable {
     by_inside: BTreeMap<Inside, u16>,
     by_port: BTreeMap<u16, Mapping>,
     /// IPv6 flows that started inside: inside, outside, last use.
-    flows: BTreeMap<(IpAddr, IpAddr), Instant>,
+    flows: BTreeMap<(SocketAddr, SocketAddr), Instant>,
 }
 
 impl NatTable {
@@ -170,7 +170,7 @@ impl NatTable {
         rng: &mut Rng,
     ) -> SocketAddr {
         if from.is_ipv6() {
-            self.flows.insert((from.ip(), to.ip()), now);
+            self.flows.insert((from, to), now);
             return from;
         }
         let inside = (from, self.nat.mapping.key(to));
@@ -193,7 +193,7 @@ impl NatTable {
         to: SocketAddr,
     ) -> Option<SocketAddr> {
         if to.is_ipv6() {
-            let flow = self.flows.get(&(to.ip(), from.ip()));
+            let flow = self.flows.get(&(to, from));
             let alive = flow.is_some_and(|used| now.since(*used) < self.nat.timeout);
             return (alive || !self.nat.firewall).then_some(to);
         }

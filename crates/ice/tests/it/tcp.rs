@@ -91,3 +91,28 @@ fn loss_and_silent_listeners_only_delay() {
         call.connect(ms(20_000));
     }
 }
+
+#[test]
+fn streams_of_both_sides_at_once_pass_firewalls_on_both_sides() {
+    for simultaneous in [true, false] {
+        let config = Config::default()
+            .with_ipv4(false)
+            .with_tcp_passive(true)
+            .with_tcp_simultaneous(simultaneous);
+        let mut call = Call::with(20, config.clone(), config.with_role(Role::Controlled));
+        for host in [call.a, call.b] {
+            call.net.behind(host, Nat::full_cone().without_udp());
+            call.net.add_ipv6(host);
+        }
+        call.net.delay(ms(20));
+        call.exchange();
+        if simultaneous {
+            let took = call.connect(ms(5_000));
+            assert!(took < ms(2_000), "{took:?}");
+            assert_eq!(call.peer(call.a).agent.path().unwrap().room.head, 2);
+        } else {
+            call.run_for(ms(20_000));
+            assert!(call.peer(call.a).agent.path().is_none());
+        }
+    }
+}

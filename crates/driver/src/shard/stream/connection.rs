@@ -285,6 +285,8 @@ fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> 
     socket.set_nonblocking(true)?;
     if local.port() != 0 {
         socket.set_reuse_address(true)?;
+        // A listener of ours has the port, too (RFC 6544 §7.1).
+        share_port(&socket)?;
     }
     socket.bind(&SockAddr::from(local))?;
     match socket.connect(&SockAddr::from(remote)) {
@@ -293,6 +295,19 @@ fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> 
         Err(error) => return Err(error),
     }
     Ok(TcpStream::from_std(socket.into()))
+}
+
+/// Lets other sockets of this user have the same port.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn share_port(socket: &Socket) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt};
+    Ok(setsockopt(socket, sockopt::ReusePort, &true)?)
+}
+
+/// Elsewhere a listener keeps its port for itself.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn share_port(_: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether the system goes on connecting: `EINPROGRESS`, or its like on Windows.

@@ -196,6 +196,8 @@ impl Streams {
         }
         socket.bind(&SockAddr::from(local))?;
         socket.listen(BACKLOG)?;
+        // Streams may be opened from this port. Only now, so that nobody else gets to listen on it.
+        connection::share_port(&socket)?;
         let mut io = TcpListener::from_std(socket.into());
         let local = io.local_addr()?;
         let token = tools.register(id, &mut io, Interest::READABLE)?;

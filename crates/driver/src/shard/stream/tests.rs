@@ -522,3 +522,33 @@ fn listeners_take_streams_in_up_to_a_limit_and_streams_outlive_them() {
         assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stream_may_start_from_the_port_of_a_listener_and_no_second_listener_gets_it() {
+    let mut bench = bench();
+    let listen = |bench: &mut Bench, id: u32, at: SocketAddr| {
+        bench.with(|streams, tools, _| streams.listen(tools, SocketId(id), at))
+    };
+    let any = "127.0.0.1:0".parse().unwrap();
+    let local = listen(&mut bench, 1, any).unwrap();
+    assert!(listen(&mut bench, 2, local).is_err());
+    let far = StdListener::bind("127.0.0.1:0").unwrap();
+    let remote = far.local_addr().unwrap();
+    let opening = Opening {
+        id: STREAM,
+        transport: Transport::Tcp,
+        local: Some(local),
+        remote,
+        server_name: None,
+    };
+    bench
+        .with(|streams, tools, _| streams.open(tools, opening))
+        .unwrap();
+    let (_, from) = far.accept().unwrap();
+    assert_eq!(from, local);
+    bench.until(|bench| bench.told.contains(&Told::Opened(STREAM, local, remote)));
+    // The listener goes on taking streams in.
+    let _client = StdStream::connect(local).unwrap();
+    bench.until(|bench| bench.told.len() == 2);
+}
