@@ -13,6 +13,9 @@ pub(crate) struct Sample {
     pub(crate) unit: String,
     /// The value.
     pub(crate) value: f64,
+    /// What protected the bytes, for example `DTLS 1.3`.
+    #[serde(default)]
+    pub(crate) security: Option<String>,
 }
 
 impl Sample {
@@ -23,6 +26,7 @@ impl Sample {
             case: case.into(),
             unit: unit.into(),
             value,
+            security: None,
         }
     }
 }
@@ -46,6 +50,18 @@ pub(crate) struct Figure {
     pub(crate) max: f64,
     /// How many rounds gave a value.
     pub(crate) rounds: usize,
+    /// What protected the bytes, for example `DTLS 1.3`.
+    pub(crate) security: Option<String>,
+}
+
+impl Figure {
+    /// Who, and what protected the bytes.
+    pub(crate) fn label(&self) -> String {
+        match &self.security {
+            Some(security) => format!("{}, {security}", self.contender),
+            None => self.contender.clone(),
+        }
+    }
 }
 
 /// The figures of all samples, in the order in which they first appeared.
@@ -77,6 +93,7 @@ pub(crate) fn figures(samples: &[(String, Sample)]) -> Vec<Figure> {
             min: values[0],
             max: values[values.len() - 1],
             rounds: values.len(),
+            security: like.security.clone(),
         }
     };
     groups.into_iter().map(figure).collect()
@@ -107,8 +124,8 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             .filter(|it| (it.metric.as_str(), it.case.as_str()) == key);
         for it in alike {
             text += &format!(
-                "  {:<16} {:>9}   {} to {}, {} rounds\n",
-                it.contender,
+                "  {:<30} {:>9}   {} to {}, {} rounds\n",
+                it.label(),
                 short(it.median),
                 short(it.min),
                 short(it.max),

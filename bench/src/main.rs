@@ -6,9 +6,11 @@
 
 mod contender;
 mod figure;
+mod ice;
 mod observe;
 mod plan;
 mod plot;
+mod report;
 mod suite;
 mod usage;
 
@@ -33,7 +35,7 @@ struct Arguments {
     #[arg(long)]
     json: Option<PathBuf>,
     /// Only these contenders (see README.md), comma-separated
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, visible_alias = "contenders", value_delimiter = ',')]
     contender: Vec<String>,
     /// Only cases whose name contains this
     #[arg(long)]
@@ -57,6 +59,8 @@ pub(crate) enum Suite {
     Memory,
     /// RTP packets and their CPU
     Media,
+    /// All of them, one after the other
+    All,
 }
 
 impl Suite {
@@ -67,6 +71,7 @@ impl Suite {
             Suite::Setup => "setup",
             Suite::Memory => "memory",
             Suite::Media => "media",
+            Suite::All => "all",
         }
     }
 }

@@ -4,23 +4,29 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::contender::{self, Arrived, Contender, Wish};
+use crate::contender::{self, Arrived, Contender, Pair, Wish};
 use crate::figure::Sample;
+use crate::ice;
 use crate::observe::Observer;
 use crate::usage;
 use crate::{Arguments, Suite};
 
 /// Message sizes and numbers of channels.
-const FLOWS: [(usize, usize); 6] = [
+const FLOWS: [(usize, usize); 8] = [
     (65_536, 1),
     (16_384, 1),
     (1_024, 1),
     (64, 1),
     (65_536, 100),
+    (16_384, 100),
     (1_024, 100),
+    (64, 100),
 ];
-/// Connections made one after the other.
+/// Connections made one after the other; fewer where they take longer than this.
 const SETUPS: usize = 40;
+const SETUPS_TAKE: Duration = Duration::from_secs(5);
+/// Waited for what was just connected to come to rest.
+const REST: Duration = Duration::from_millis(50);
 /// Pairs of idle peers.
 const PAIRS: usize = 50;
 /// RTP packets a second, and the bytes of each without the header of 12.
@@ -36,19 +42,40 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.suite == Suite::Memory {
         usage::count_heap(true);
     }
+    if name == "ours-ice" {
+        return print(ice::samples()?, None);
+    }
     let mut contender = contender::named(name).ok_or(format!("no contender {name}"))?;
     match arguments.suite {
-        Suite::Data => data(contender.as_mut(), name, arguments),
+        Suite::Data => data(contender.as_mut(), arguments),
         Suite::Setup => setup(contender.as_mut()),
         Suite::Memory => memory(contender.as_mut()),
         Suite::Media => media(contender.as_mut(), arguments),
+        Suite::All => Err("a round is of one suite".into()),
     }
 }
 
-fn print(sample: &Sample) -> Result<(), String> {
-    let line = serde_json::to_string(sample).map_err(|error| error.to_string())?;
-    println!("{line}");
+fn print(samples: Vec<Sample>, security: Option<&String>) -> Result<(), String> {
+    for mut sample in samples {
+        sample.security = security.cloned();
+        let line = serde_json::to_string(&sample).map_err(|error| error.to_string())?;
+        println!("{line}");
+    }
     Ok(())
+}
+
+/// Connects, and sees on the wire what protects it.
+fn connect(
+    contender: &mut dyn Contender,
+    wish: Wish,
+    arrived: &Arc<Arrived>,
+) -> Result<(Box<dyn Pair>, Option<String>), String> {
+    let observer = Observer::start();
+    let pair = contender.connect(wish, Arc::clone(arrived))?;
+    sleep(REST);
+    let seen = observer.and_then(|it| it.finish().version);
+    let security = pair.security().or(seen.map(str::to_owned));
+    Ok((pair, security))
 }
 
 /// What arrived and what it cost, over a span of time.
@@ -78,7 +105,7 @@ fn size_name(bytes: usize) -> String {
     }
 }
 
-fn data(contender: &mut dyn Contender, name: &str, arguments: &Arguments) -> Result<(), String> {
+fn data(contender: &mut dyn Contender, arguments: &Arguments) -> Result<(), String> {
     for (message, channels) in FLOWS {
         let case = format!(
             "{}, {channels} channel{}",
@@ -89,55 +116,74 @@ fn data(contender: &mut dyn Contender, name: &str, arguments: &Arguments) -> Res
             .case
             .as_ref()
             .is_some_and(|part| !case.contains(part));
-        if left_out || !contender.has_flow(message, channels) {
+        if left_out || !(contender.has_messages() || (message, channels) == FLOWS[0]) {
             continue;
         }
-        let arrived = Arc::new(Arrived::default());
-        let wish = Wish::Channels(channels);
-        let mut pair = contender.connect(wish, Arc::clone(&arrived))?;
-        pair.pour(message);
-        sleep(Duration::from_millis(500));
-        let span = watch(&arrived, arguments.seconds);
-        let megabytes = span.bytes / 1e6;
-        print(&Sample::new(
-            "goodput",
-            &case,
-            "MB/s",
-            megabytes / span.seconds,
-        ))?;
-        if megabytes > 0.0 {
-            let cpu = span.cpu / megabytes * 1e3;
-            print(&Sample::new("CPU", &case, "s/GB", cpu))?;
+        let case = match contender.apart() {
+            Some(apart) => format!("{case}, {apart}"),
+            None => case,
+        };
+        // What one case cannot do, another may.
+        match flow(contender, message, channels, arguments.seconds, &case) {
+            Ok((samples, security)) => print(samples, security.as_ref())?,
+            Err(why) => println!("{case}: {why}"),
         }
-        usage::count_heap(true);
-        let before = usage::allocations();
-        let counted = watch(&arrived, 0.2);
-        usage::count_heap(false);
-        if counted.bytes > 0.0 {
-            let each = (usage::allocations() - before) as f64 / (counted.bytes / 1e3);
-            print(&Sample::new("allocations", &case, "per kB", each))?;
-        }
-        if let Some(version) = pair.security() {
-            eprintln!("{name}: {case}: {version}");
-        }
-        if let Some(observer) = Observer::start() {
-            sleep(Duration::from_millis(100));
-            let largest = observer.finish() as f64;
-            print(&Sample::new("largest datagram", &case, "bytes", largest))?;
-        }
-        drop(pair);
         // What was on its way is not to run into the next case.
         sleep(Duration::from_millis(100));
     }
     Ok(())
 }
 
+fn flow(
+    contender: &mut dyn Contender,
+    message: usize,
+    channels: usize,
+    seconds: f64,
+    case: &str,
+) -> Result<(Vec<Sample>, Option<String>), String> {
+    let arrived = Arc::new(Arrived::default());
+    let (mut pair, security) = connect(contender, Wish::Channels(channels), &arrived)?;
+    pair.pour(message);
+    sleep(Duration::from_millis(500));
+    let span = watch(&arrived, seconds);
+    let megabytes = span.bytes / 1e6;
+    let goodput = megabytes / span.seconds;
+    let mut samples = vec![Sample::new("goodput", case, "MB/s", goodput)];
+    if megabytes > 0.0 {
+        let cpu = span.cpu / megabytes * 1e3;
+        samples.push(Sample::new("CPU", case, "s/GB", cpu));
+    }
+    usage::count_heap(true);
+    let before = usage::allocations();
+    let counted = watch(&arrived, 0.2);
+    usage::count_heap(false);
+    if counted.bytes > 0.0 && contender.allocates_in_rust() {
+        let each = (usage::allocations() - before) as f64 / (counted.bytes / 1e3);
+        samples.push(Sample::new("allocations", case, "per kB", each));
+    }
+    if let Some(observer) = Observer::start() {
+        sleep(Duration::from_millis(100));
+        let largest = observer.finish().largest;
+        if largest > 0 {
+            samples.push(Sample::new(
+                "largest datagram",
+                case,
+                "bytes",
+                largest as f64,
+            ));
+        }
+    }
+    Ok((samples, security))
+}
+
 fn setup(contender: &mut dyn Contender) -> Result<(), String> {
     // The first one pays for threads and tables.
-    drop(contender.connect(Wish::Channels(1), Arc::default())?);
+    let (first, security) = connect(contender, Wish::Channels(1), &Arc::default())?;
+    drop(first);
     let mut times = Vec::new();
     let mut spent = Duration::ZERO;
-    for _ in 0..SETUPS {
+    let all = Instant::now();
+    while times.len() < SETUPS && all.elapsed() < SETUPS_TAKE {
         let (begun, cpu) = (Instant::now(), usage::cpu());
         let pair = contender.connect(Wish::Channels(1), Arc::default())?;
         times.push(begun.elapsed().as_secs_f64());
@@ -150,62 +196,84 @@ fn setup(contender: &mut dyn Contender) -> Result<(), String> {
     let total: f64 = times.iter().sum();
     let median = times[times.len() / 2] * 1e3;
     let cpu = spent.as_secs_f64() / times.len() as f64 * 1e3;
-    print(&Sample::new("setup", case, "ms", median))?;
-    print(&Sample::new("CPU of both ends", case, "ms", cpu))?;
     let rate = times.len() as f64 / total;
-    print(&Sample::new("connections", case, "per second", rate))
+    let samples = vec![
+        Sample::new("setup", case, "ms", median),
+        Sample::new("CPU of both ends", case, "ms", cpu),
+        Sample::new("connections", case, "per second", rate),
+    ];
+    print(samples, security.as_ref())
 }
 
 fn memory(contender: &mut dyn Contender) -> Result<(), String> {
     // The first ones pay for threads, tables and buffers of the process.
-    let mut kept = Vec::new();
-    for _ in 0..3 {
+    let (first, security) = connect(contender, Wish::Channels(1), &Arc::default())?;
+    let mut kept = vec![first];
+    for _ in 0..2 {
         kept.push(contender.connect(Wish::Channels(1), Arc::default())?);
     }
     sleep(Duration::from_millis(500));
-    let (heap, resident) = (usage::heap(), usage::resident());
+    let (heap, malloced, resident) = (usage::heap(), usage::malloced(), usage::resident());
     for _ in 0..PAIRS {
         kept.push(contender.connect(Wish::Channels(1), Arc::default())?);
     }
     sleep(Duration::from_secs(2));
     let case = format!("{} idle peers", 2 * PAIRS);
     let peers = 2.0 * PAIRS as f64 * 1_024.0;
-    let heap = (usage::heap() - heap) as f64 / peers;
     let resident = usage::resident().saturating_sub(resident) as f64 / peers;
-    print(&Sample::new("heap of a peer", &case, "KiB", heap))?;
-    print(&Sample::new("RSS of a peer", &case, "KiB", resident))
+    let malloced = usage::malloced().saturating_sub(malloced) as f64 / peers;
+    let heap = (usage::heap() - heap) as f64 / peers;
+    let mut samples = vec![
+        Sample::new("RSS of a peer", &case, "KiB", resident),
+        Sample::new("heap of a peer with C libraries", &case, "KiB", malloced),
+    ];
+    if contender.allocates_in_rust() {
+        samples.push(Sample::new("heap of a peer", &case, "KiB", heap));
+    }
+    print(samples, security.as_ref())
 }
 
 fn media(contender: &mut dyn Contender, arguments: &Arguments) -> Result<(), String> {
     for rate in RATES {
         let case = format!("{rate} a second of 1100 bytes");
-        let arrived = Arc::new(Arrived::default());
-        let mut pair = contender.connect(Wish::Media, Arc::clone(&arrived))?;
-        pair.stream(rate);
-        sleep(Duration::from_millis(500));
-        let span = watch(&arrived, arguments.seconds);
-        let packets = span.bytes / RTP_PAYLOAD as f64;
-        print(&Sample::new(
-            "RTP packets",
-            &case,
-            "per second",
-            packets / span.seconds,
-        ))?;
-        if packets > 0.0 {
-            let each = span.cpu / packets * 1e6;
-            print(&Sample::new("CPU of a packet", &case, "us", each))?;
+        if arguments.case.as_ref().is_some_and(|it| !case.contains(it)) {
+            continue;
         }
-        usage::count_heap(true);
-        let before = usage::allocations();
-        let counted = watch(&arrived, 0.2);
-        usage::count_heap(false);
-        let packets = counted.bytes / RTP_PAYLOAD as f64;
-        if packets > 0.0 {
-            let each = (usage::allocations() - before) as f64 / packets;
-            print(&Sample::new("allocations", &case, "per packet", each))?;
+        match packets(contender, rate, arguments.seconds, &case) {
+            Ok((samples, security)) => print(samples, security.as_ref())?,
+            Err(why) => println!("{case}: {why}"),
         }
-        drop(pair);
         sleep(Duration::from_millis(100));
     }
     Ok(())
+}
+
+fn packets(
+    contender: &mut dyn Contender,
+    rate: u32,
+    seconds: f64,
+    case: &str,
+) -> Result<(Vec<Sample>, Option<String>), String> {
+    let arrived = Arc::new(Arrived::default());
+    let (mut pair, security) = connect(contender, Wish::Media, &arrived)?;
+    pair.stream(rate);
+    sleep(Duration::from_millis(500));
+    let span = watch(&arrived, seconds);
+    let packets = span.bytes / RTP_PAYLOAD as f64;
+    let each = packets / span.seconds;
+    let mut samples = vec![Sample::new("RTP packets", case, "per second", each)];
+    if packets > 0.0 {
+        let each = span.cpu / packets * 1e6;
+        samples.push(Sample::new("CPU of a packet", case, "us", each));
+    }
+    usage::count_heap(true);
+    let before = usage::allocations();
+    let counted = watch(&arrived, 0.2);
+    usage::count_heap(false);
+    let packets = counted.bytes / RTP_PAYLOAD as f64;
+    if packets > 0.0 && contender.allocates_in_rust() {
+        let each = (usage::allocations() - before) as f64 / packets;
+        samples.push(Sample::new("allocations", case, "per packet", each));
+    }
+    Ok((samples, security))
 }

@@ -51,6 +51,13 @@ pub(crate) fn heap() -> i64 {
     LIVE.load(Ordering::SeqCst)
 }
 
+/// Bytes that the C library has handed out, to Rust and to C alike.
+pub(crate) fn malloced() -> u64 {
+    // SAFETY: a plain query.
+    let info = unsafe { libc::mallinfo2() };
+    (info.uordblks + info.hblkhd) as u64
+}
+
 /// Allocations made while counting.
 pub(crate) fn allocations() -> u64 {
     ALLOCATIONS.load(Ordering::SeqCst)
@@ -84,4 +91,63 @@ pub(crate) fn load() -> String {
         .ok()
         .and_then(|line| Some(line.split_whitespace().next()?.to_owned()))
         .unwrap_or_else(|| "?".into())
+}
+
+/// The processor and the kernel of this machine.
+pub(crate) fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let names: Vec<&str> = cpu
+        .lines()
+        .filter_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map(|(_, name)| name)
+        .collect();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "{} x {}, Linux {}",
+        names.len(),
+        names.first().unwrap_or(&"unknown processor"),
+        kernel.trim()
+    )
+}
+
+/// The date, as UTC has it.
+pub(crate) fn today() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let days = (since.unwrap_or_default().as_secs() / 86_400) as i64;
+    let [year, month, day] = civil(days);
+    format!("{year}-{month:02}-{day:02}")
+}
+
+/// Year, month and day of a number of days after 1970-01-01.
+fn civil(days: i64) -> [i64; 3] {
+    let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let (mut year, mut rest) = (1970, days);
+    while rest >= 365 + i64::from(leap(year)) {
+        rest -= 365 + i64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + i64::from(leap(year));
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in months {
+        if rest < length {
+            break;
+        }
+        rest -= length;
+        month += 1;
+    }
+    [year, month, rest + 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::civil;
+
+    #[test]
+    fn days_have_their_dates() {
+        assert_eq!(civil(0), [1970, 1, 1]);
+        assert_eq!(civil(59), [1970, 3, 1]);
+        assert_eq!(civil(11_016), [2000, 2, 29]);
+        assert_eq!(civil(20_779), [2026, 11, 22]);
+    }
 }

@@ -34,16 +34,26 @@ pub(crate) fn all() -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    if !Path::new("/etc/debian_version").exists() || !is_root() {
+    if !can_install() {
         return Err(format!(
             "the tests need: {}; install it (on Debian: apt-get install {}) and start again",
             missing.join(", "),
             missing.join(" ")
         ));
     }
+    install(&missing)
+}
+
+/// Whether packages can be installed: on Debian, as root.
+pub(crate) fn can_install() -> bool {
+    Path::new("/etc/debian_version").exists() && is_root()
+}
+
+/// Installs these packages of Debian.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     run::program("apt-get", &["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    arguments.extend(missing);
+    arguments.extend(packages);
     run::program("apt-get", &arguments)
 }
 

@@ -1,19 +1,19 @@
 //! Our own stack: two drivers, as two applications would have, and signals handed over in memory.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use esp_driver::{Connection, Driver, DriverConfig};
 use esp_ice::InterfaceFilter;
 use esp_peer::{
-    Certificate, ChannelConfig, ChannelInfo, Error, Handler, Notice, PeerConfig, PeerConnection,
-    State,
+    Certificate, ChannelConfig, ChannelInfo, DtlsVersions, Error, Handler, Notice, PeerConfig,
+    PeerConnection, State,
 };
 use esp_wire::{Codec, DataFrame, DataKind, Direction, Frame, Role, Signal, VideoInfo};
 
-use super::{Arrived, Contender, PATIENCE, Pair, Wish};
+use super::{Arrived, Contender, PATIENCE, Pair, SMALL, Wish, Writable, sized};
 use crate::suite::RTP_PAYLOAD;
 
 /// Packets of one frame: what an encoder at a few Mbit/s hands over at a time.
@@ -24,6 +24,35 @@ const PACKETS_OF_FRAME: u32 = 20;
 pub(crate) struct Ours {
     drivers: Option<[Driver; 2]>,
     certificate: Option<Certificate>,
+    variant: Variant,
+}
+
+/// What is not as by default.
+#[derive(Clone, Copy, Default)]
+struct Variant {
+    dtls: DtlsVersions,
+    datagram: Option<usize>,
+    paced: bool,
+}
+
+impl Ours {
+    /// With these versions of DTLS.
+    pub(crate) fn with_dtls(mut self, versions: DtlsVersions) -> Self {
+        self.variant.dtls = versions;
+        self
+    }
+
+    /// With datagrams of up to this size.
+    pub(crate) fn with_datagrams(mut self, most: usize) -> Self {
+        self.variant.datagram = Some(most);
+        self
+    }
+
+    /// With the pacer of media as it is by default.
+    pub(crate) fn with_default_pacer(mut self) -> Self {
+        self.variant.paced = true;
+        self
+    }
 }
 
 enum Told {
@@ -31,40 +60,6 @@ enum Told {
     Open(u16),
     Secured(&'static str),
     Ended(String),
-}
-
-/// Set when a refused channel may go on.
-#[derive(Default)]
-struct Writable {
-    now: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl Writable {
-    fn set(&self) {
-        if let Ok(mut now) = self.now.lock() {
-            *now = true;
-            self.wake.notify_one();
-        }
-    }
-
-    fn wait(&self) {
-        let Ok(mut now) = self.now.lock() else {
-            return;
-        };
-        while !*now {
-            // A pair that was dropped meanwhile is noticed after the wait.
-            match self.wake.wait_timeout(now, Duration::from_millis(200)) {
-                Ok((again, waited)) if waited.timed_out() => {
-                    now = again;
-                    break;
-                }
-                Ok((again, _)) => now = again,
-                Err(_) => return,
-            }
-        }
-        *now = false;
-    }
 }
 
 struct End {
@@ -130,15 +125,18 @@ struct OurPair {
     security: &'static str,
 }
 
-fn settings(role: Role, wish: Wish, certificate: Certificate) -> PeerConfig {
+fn settings(role: Role, wish: Wish, certificate: Certificate, variant: Variant) -> PeerConfig {
     let mut config = PeerConfig::default()
         .with_role(role)
+        .with_dtls(variant.dtls)
         .with_certificate(certificate)
         .with_largest_datagram(1_200)
         .with_loopback();
     config.ice.interfaces = InterfaceFilter::Only(vec!["lo".into()]);
     config.ice.ipv6 = false;
     config.ice.resolve_mdns = false;
+    // By default it looks for the largest that the path takes.
+    config = config.with_largest_datagram(variant.datagram.unwrap_or(SMALL));
     match wish {
         Wish::Channels(_) => config.with_data_channels(true),
         Wish::Media => {
@@ -148,8 +146,10 @@ fn settings(role: Role, wish: Wish, certificate: Certificate) -> PeerConfig {
                 height: 480,
                 fps: 30,
             };
-            // The others do not pace: what is measured is the work.
-            config.rtp = config.rtp.with_pacing(2_000_000_000, 256 * 1024);
+            if !variant.paced {
+                // The others do not pace: what is measured is the work.
+                config.rtp = config.rtp.with_pacing(2_000_000_000, 256 * 1024);
+            }
             config.with_video(Direction::SendRecv, vec![video])
         }
     }
@@ -184,7 +184,7 @@ impl Contender for Ours {
                 arrived: Arc::clone(&arrived),
                 writable: Arc::clone(&writable),
             };
-            let config = settings(role, wish, certificate.clone());
+            let config = settings(role, wish, certificate.clone(), self.variant);
             let connection = drivers[at]
                 .open(config, Box::new(end))
                 .map_err(|it| it.to_string())?;
@@ -225,6 +225,10 @@ impl Contender for Ours {
             }
         }
         Ok(Box::new(pair))
+    }
+
+    fn apart(&self) -> Option<String> {
+        self.variant.datagram.and_then(sized)
     }
 }
 

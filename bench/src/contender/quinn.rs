@@ -1,6 +1,6 @@
 //! The mark from the neighbouring field: one QUIC stream, in datagrams of 1,200 bytes too.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use quinn::rustls::client::danger::{
@@ -8,15 +8,27 @@ use quinn::rustls::client::danger::{
 };
 use quinn::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use quinn::rustls::{self, DigitallySignedStruct, SignatureScheme};
-use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
+use quinn::{
+    ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
+};
 use tokio::runtime::Runtime;
 
-use super::{Arrived, Contender, Pair, Wish};
+use super::{Arrived, Contender, Pair, Wish, sized};
 
 /// QUIC by quinn.
-#[derive(Default)]
 pub(crate) struct Quinn {
     runtime: Option<Arc<Runtime>>,
+    datagram: usize,
+}
+
+impl Quinn {
+    /// With datagrams of at most this size.
+    pub(crate) fn new(datagram: usize) -> Self {
+        Quinn {
+            runtime: None,
+            datagram,
+        }
+    }
 }
 
 struct QuinnPair {
@@ -66,18 +78,29 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-fn transport() -> Arc<TransportConfig> {
+fn transport(datagram: u16) -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
-    transport.initial_mtu(1_200).mtu_discovery_config(None);
+    transport
+        .initial_mtu(datagram)
+        .min_mtu(datagram)
+        .mtu_discovery_config(None);
     Arc::new(transport)
 }
 
-fn ends() -> Result<([Endpoint; 2], SocketAddr), Failure> {
+fn endpoint() -> Result<EndpointConfig, Failure> {
+    let mut config = EndpointConfig::default();
+    config.max_udp_payload_size(65_000)?;
+    Ok(config)
+}
+
+fn ends(datagram: u16) -> Result<([Endpoint; 2], SocketAddr), Failure> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let mut server = ServerConfig::with_single_cert(vec![made.cert.der().clone()], key)?;
-    server.transport_config(transport());
-    let server = Endpoint::server(server, (Ipv4Addr::LOCALHOST, 0).into())?;
+    server.transport_config(transport(datagram));
+    let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+    let runtime = || Arc::new(TokioRuntime);
+    let server = Endpoint::new(endpoint()?, Some(server), bind()?, runtime())?;
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
         rustls::crypto::aws_lc_rs::default_provider(),
     ))
@@ -87,8 +110,8 @@ fn ends() -> Result<([Endpoint; 2], SocketAddr), Failure> {
     .with_no_client_auth();
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls)?;
     let mut config = ClientConfig::new(Arc::new(tls));
-    config.transport_config(transport());
-    let mut client = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
+    config.transport_config(transport(datagram));
+    let mut client = Endpoint::new(endpoint()?, None, bind()?, runtime())?;
     client.set_default_client_config(config);
     let address = server.local_addr()?;
     Ok(([client, server], address))
@@ -115,8 +138,9 @@ impl Contender for Quinn {
                 Arc::clone(self.runtime.insert(Arc::new(made)))
             }
         };
+        let datagram = u16::try_from(self.datagram).map_err(|it| it.to_string())?;
         let connected = runtime.block_on(async {
-            let (ends, address) = ends()?;
+            let (ends, address) = ends(datagram)?;
             let accepting = ends[1].clone();
             tokio::spawn(async move {
                 if let Some(incoming) = accepting.accept().await
@@ -136,8 +160,12 @@ impl Contender for Quinn {
         }))
     }
 
-    fn has_flow(&self, message: usize, channels: usize) -> bool {
-        message == 65_536 && channels == 1
+    fn apart(&self) -> Option<String> {
+        sized(self.datagram)
+    }
+
+    fn has_messages(&self) -> bool {
+        false
     }
 }
 
