@@ -183,12 +183,14 @@ impl Agent {
         self.hear_active(now, socket, remote);
     }
 
-    /// Notes that the pair in use was heard, when it is between these two.
-    fn hear_active(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) {
+    /// Notes that the pair in use was heard; `false` when it is not between these two.
+    fn hear_active(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) -> bool {
         let active = self.active.as_ref();
-        if active.is_some_and(|on| on.socket == socket && same_address(on.remote, remote)) {
+        let is = active.is_some_and(|on| on.socket == socket && same_address(on.remote, remote));
+        if is {
             self.on_heard_active(now);
         }
+        is
     }
 
     fn remember(
@@ -231,7 +233,9 @@ impl Agent {
         priority: u32,
         use_candidate: bool,
     ) {
-        self.hear_active(now, socket, remote);
+        if !self.hear_active(now, socket, remote) {
+            self.on_heard_elsewhere(now);
+        }
         if self.session.checklist.between(socket, remote).is_none() {
             let known = self.session.remotes.find(remote).copied();
             let limit = self.config.max_remote_candidates;

@@ -4,6 +4,8 @@
 //! 2. An authenticated response from there renews consent for 30 s.
 //! 3. Without one, the pair is given up and never used again with these credentials.
 //! 4. Apart from that, silence of any kind warns early, and the other pairs are checked again.
+//! 5. A peer that is heard on another pair may have lost this one: it is asked at once, and silence warns
+//!    earlier.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::path::Active;
 const OUTSTANDING: usize = 8;
 /// Silence after which an ICMP error is believed.
 const BELIEVED_AFTER: Duration = Duration::from_secs(2);
+/// Time for an answer on the pair in use once the peer was heard on another one.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 /// How often the other pairs are checked while the path is in doubt.
 pub(crate) const RECHECK: Duration = Duration::from_secs(5);
 
@@ -79,8 +83,14 @@ impl Agent {
             return Some(active.next_recheck);
         }
         let silent = active.heard + self.config.disconnected_after;
-        let doubted = active.unreachable.map(|_| active.heard + BELIEVED_AFTER);
-        Some(doubted.map_or(silent, |at| at.min(silent)))
+        let believed = active.heard + BELIEVED_AFTER;
+        let unreachable = active.unreachable.map(|_| believed);
+        let elsewhere = active.elsewhere.map(|at| believed.max(at + ELSEWHERE));
+        unreachable
+            .into_iter()
+            .chain(elsewhere)
+            .min()
+            .map_or(Some(silent), |at| Some(at.min(silent)))
     }
 
     /// Asks for consent, ends it, warns.
@@ -262,10 +272,26 @@ impl Agent {
         };
         active.heard = now;
         active.unreachable = None;
+        active.elsewhere = None;
         if active.warned.take().is_some() {
             self.push_event(Event::Recovered);
             self.update_state();
             self.refresh_deadline();
+        }
+    }
+
+    /// The peer was heard on another pair than the one in use, long after that was agreed on.
+    pub(crate) fn on_heard_elsewhere(&mut self, now: Instant) {
+        if !self.config.roaming || !self.is_settled(now) {
+            return;
+        }
+        let current = self.session.generation;
+        if let Some(active) = &mut self.active
+            && active.generation == current
+            && active.elsewhere.is_none()
+        {
+            active.elsewhere = Some(now);
+            active.consent.next = now;
         }
     }
 

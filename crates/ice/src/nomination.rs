@@ -166,8 +166,15 @@ impl Agent {
             }
             _ => true,
         };
-        let settled = (self.session.first_selected).is_some_and(|at| now.since(at) >= SETTLED);
-        self.role == Role::Controlling || priority(new) > priority(current) || silent || settled
+        self.role == Role::Controlling
+            || priority(new) > priority(current)
+            || silent
+            || self.is_settled(now)
+    }
+
+    /// Whether a pair was selected so long ago that what the peer still had to say then has been said.
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
+        (self.session.first_selected).is_some_and(|at| now.since(at) >= SETTLED)
     }
 
     fn select(&mut self, now: Instant, id: PairId) {

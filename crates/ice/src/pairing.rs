@@ -95,8 +95,16 @@ impl Agent {
             .filter(|base| base.role != BaseRole::Stream)
             .map(|base| base.socket)
             .collect();
+        // Who names another address long after a pair was agreed on is about to move there, and its NAT may
+        // wait for us.
+        let moves = self.config.roaming && self.is_settled(now);
         for socket in sockets {
             self.add_pair(now, socket, remote, false);
+            let pair = self.session.checklist.between(socket, remote.end.address);
+            let open = pair.filter(|pair| moves && pair.valid.is_none() && !pair.revoked);
+            if let Some(id) = open.map(|pair| pair.id) {
+                self.session.checklist.trigger(id);
+            }
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Active {
     pub(crate) warned: Option<(Instant, WarningReason)>,
     /// When the network last said that the destination is unreachable.
     pub(crate) unreachable: Option<Instant>,
+    /// When the peer was heard on another pair, since it was last heard on this one.
+    pub(crate) elsewhere: Option<Instant>,
     /// When the other pairs are checked again while it is in doubt.
     pub(crate) next_recheck: Instant,
     pub(crate) consent: Consent,
@@ -176,6 +178,7 @@ impl Agent {
             heard,
             warned: doubted.map(|at| (at, WarningReason::Silence)),
             unreachable: None,
+            elsewhere: None,
             next_recheck: now + RECHECK,
             consent: Consent::starting(next),
         });

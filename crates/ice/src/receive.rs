@@ -83,6 +83,7 @@ impl Agent {
             && pair.is_authentic()
         {
             pair.last_heard = Some(now);
+            self.on_heard_elsewhere(now);
             return true;
         }
         let previous = self

@@ -1,5 +1,6 @@
 //! A device of the lab as its tests see it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use esp_webrtc::wire::IceServer;
@@ -18,6 +19,8 @@ pub struct DeviceConfig {
     roots: Option<String>,
     lifetime: Option<Duration>,
     renewal: Option<Duration>,
+    warning: Option<Duration>,
+    settled: bool,
 }
 
 impl DeviceConfig {
@@ -70,6 +73,20 @@ impl DeviceConfig {
         self
     }
 
+    /// Takes the path for lost after so long a silence, in whole seconds.
+    #[must_use]
+    pub fn with_warning(mut self, warning: Duration) -> Self {
+        self.warning = Some(warning);
+        self
+    }
+
+    /// Takes no other path without an ICE restart.
+    #[must_use]
+    pub fn without_roaming(mut self) -> Self {
+        self.settled = true;
+        self
+    }
+
     fn settings(&self, role: &str) -> Value {
         let (own, other) = match role {
             "controlling" => (1, 2),
@@ -82,6 +99,8 @@ impl DeviceConfig {
             "roots": self.roots,
             "lifetime": self.lifetime.map(|lifetime| lifetime.as_secs()),
             "renewal": self.renewal.map(|renewal| renewal.as_secs()),
+            "warning": self.warning.map(|warning| warning.as_secs()),
+            "settled": self.settled,
             "servers": servers(&self.servers),
             "waits": self.echoed,
             "send": own,
@@ -208,6 +227,16 @@ impl Device {
     /// What it has said of its connection, oldest first, with the Unix time in milliseconds.
     pub fn notices(&self) -> &[(u64, String)] {
         &self.notices
+    }
+
+    /// How often it has changed its ICE credentials.
+    pub fn restarts(&self) -> usize {
+        let own = self.notices.iter().map(|(_, text)| text.as_str());
+        let own = own.filter(|text| text.starts_with("LocalCandidate"));
+        let fragments: BTreeSet<_> = own
+            .filter_map(|text| text.split(" ufrag ").nth(1))
+            .collect();
+        fragments.len().saturating_sub(1)
     }
 
     fn hear(&mut self, line: &str, signals: &mut Vec<Value>) -> Outcome<()> {

@@ -27,6 +27,33 @@ fn a_cable_moved_to_another_network_keeps_the_call() {
 }
 
 #[test]
+fn a_cable_moved_from_nat_to_nat_is_followed_soon() {
+    for mover in [0, 1] {
+        let mut call = Call::new(130 + mover);
+        call.net.behind(call.a, Nat::port_restricted());
+        call.net.behind(call.b, Nat::port_restricted());
+        call.net.delay(ms(20));
+        call.stun();
+        call.exchange();
+        call.connect(ms(3_000));
+        call.run_for(ms(4_000));
+        let host = [call.a, call.b][mover as usize];
+        let site = call.net.site(Nat::port_restricted());
+        let address = call.net.fresh_address(site, false);
+        call.net.set_interfaces(host, &[("eth1", site, address)]);
+        call.run_for(ms(1));
+        // The one that chooses moves at once; the other way round it has to notice first.
+        call.connect([ms(1_000), ms(4_000)][mover as usize]);
+        for host in [call.a, call.b] {
+            let pair = call.peer(host).agent.selected().unwrap();
+            let ends = [pair.local.address.ip(), pair.remote.address.ip()];
+            let external = call.net.external_address(site).unwrap();
+            assert!(ends.contains(&external), "{ends:?}");
+        }
+    }
+}
+
+#[test]
 fn a_new_interface_makes_candidates_without_disturbing_the_call() {
     let mut call = Call::new(33);
     call.net.delay(ms(20));

@@ -106,6 +106,10 @@ fn peer_config(settings: &Value) -> Outcome<PeerConfig> {
     if let Some(seconds) = settings["renewal"].as_u64() {
         config.ice.relay_renewal = Duration::from_secs(seconds);
     }
+    if let Some(seconds) = settings["warning"].as_u64() {
+        config.ice.disconnected_after = Duration::from_secs(seconds);
+    }
+    config.ice.roaming = settings["settled"] != true;
     Ok(config)
 }
 

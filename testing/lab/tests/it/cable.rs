@@ -20,6 +20,7 @@ fn the_call_goes_on_in_another_network() -> Outcome<()> {
         .with_sound();
     let mut call = call(&caller, &callee, &config, &config)?;
     flows(&mut call, "before anything is moved")?;
+    settled(&mut call)?;
 
     caller.unplug("eth0")?;
     caller.plug("eth1", &sites[2])?;
@@ -36,6 +37,12 @@ fn the_call_goes_on_in_another_network() -> Outcome<()> {
     caller.unplug("eth1")?;
     flows(&mut call, "after the caller has moved again")?;
     seen_at(&mut call, &sites[1], &sites[0])
+}
+
+/// Some seconds pass.
+fn settled(call: &mut Devices) -> Outcome<()> {
+    let before = call.caller.messages();
+    call.until("it goes on", PATIENCE, |caller, _| caller.messages() > before + 200)
 }
 
 /// Both ends are at these sites, as each end sees the other.

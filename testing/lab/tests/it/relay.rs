@@ -8,6 +8,9 @@ use esp_lab::{
 
 use crate::support::{Devices, PATIENCE, call, data_flows};
 
+/// After so long a silence of a relay another one is looked for.
+const WARNING: Duration = Duration::from_secs(3);
+
 /// Two sites that let out nothing but `only`, and a call between them over relays alone.
 fn relayed(
     internet: &Internet,
@@ -110,42 +113,88 @@ fn longer_than_anything_lives_on_the_server() -> Outcome<()> {
 #[test]
 fn credentials_change_while_a_call_goes_on() -> Outcome<()> {
     const SECRET: &str = "of the REST API";
+    const LIVES: u64 = 8;
     let internet = Internet::new()?;
     let config = CoturnConfig::default()
         .with_rest_secret(SECRET)
-        .with_option("--max-allocate-lifetime=8");
+        .with_option(&format!("--max-allocate-lifetime={LIVES}"));
     let server = Coturn::start(&internet, &config)?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|error| error.to_string())?;
-    let old = rest_login(SECRET, now.as_secs() + 20);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH);
+    let begun = now().map_err(|error| error.to_string())?.as_secs();
+    let old = rest_login(SECRET, begun + LIVES);
     let config = DeviceConfig::default()
         .with_servers(&[server.turn_as("udp", &old)])
         .with_lifetime(Duration::from_secs(3_600));
-    let (mut call, _sites, _hosts) = relayed(&internet, "udp dport 3478", false, &config)?;
-    let new = rest_login(SECRET, now.as_secs() + 3_600);
-    let new = [server.turn_as("udp", &new)];
+    let (mut call, _sites, hosts) = relayed(&internet, "udp dport 3478", false, &config)?;
+    let new = [server.turn_as("udp", &rest_login(SECRET, begun + 3_600))];
     call.caller.update_servers(&new)?;
     call.callee.update_servers(&new)?;
-    let before = call.caller.messages();
-    call.until("it lives on", PATIENCE, |caller, _| {
-        caller.messages() > before + 50 * 25
+    // Until the old name is worth nothing, and longer than an allocation lives.
+    call.until("it lives on", PATIENCE, |_, _| {
+        now().is_ok_and(|now| now.as_secs() > begun + 2 * LIVES)
     })?;
-    data_flows(&mut call, "with the new credentials")
+    data_flows(&mut call, "after the old name has expired")?;
+    // In another network everything has to be allocated anew: by the new name.
+    let site = Site::v4(&internet, Nat::Symmetric)?;
+    hosts[0].unplug("eth0")?;
+    hosts[0].plug("eth1", &site)?;
+    data_flows(&mut call, "by the new name")?;
+    is_relayed(&mut call, |_| true)
 }
 
 #[test]
 fn another_server_takes_over() -> Outcome<()> {
     let internet = Internet::new()?;
-    let first = Coturn::start(&internet, &CoturnConfig::default())?;
+    let first = CoturnConfig::default();
     let second = CoturnConfig::default().at_the_other_address();
-    let config = DeviceConfig::default().with_servers(&[first.turn("udp")]);
+    let mut servers = [
+        Some(Coturn::start(&internet, &first)?),
+        Some(Coturn::start(&internet, &second)?),
+    ];
+    let both: Vec<_> = servers
+        .iter()
+        .flatten()
+        .map(|one| one.turn("udp"))
+        .collect();
+    let config = DeviceConfig::default()
+        .with_servers(&both)
+        .with_warning(WARNING);
     let (mut call, _sites, _hosts) = relayed(&internet, "udp dport 3478", false, &config)?;
+    // The one that the caller relays by dies, and comes back by and by; then the other one dies.
+    for _ in 0..2 {
+        let path = call.caller.path().ok_or("no path")?;
+        let at = usize::from(path.local.starts_with(Internet::V4_OTHER));
+        servers[at] = None;
+        data_flows(&mut call, "over the other server")?;
+        let left = [Internet::V4_OTHER, Internet::V4][at];
+        is_relayed(&mut call, |address| {
+            address.starts_with(&format!("{left}:"))
+        })?;
+        let again = [&first, &second][at];
+        servers[at] = Some(Coturn::start(&internet, again)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_named_later_takes_over_by_a_restart() -> Outcome<()> {
+    let internet = Internet::new()?;
+    let first = Coturn::start(&internet, &CoturnConfig::default())?;
+    let config = DeviceConfig::default()
+        .with_servers(&[first.turn("udp")])
+        .with_warning(WARNING)
+        .without_roaming();
+    let (mut call, _sites, _hosts) = relayed(&internet, "udp dport 3478", false, &config)?;
+    let second = CoturnConfig::default().at_the_other_address();
     let second = Coturn::start(&internet, &second)?;
     let both = [first.turn("udp"), second.turn("udp")];
+    first.kill();
     call.caller.update_servers(&both)?;
     call.callee.update_servers(&both)?;
-    first.kill();
     data_flows(&mut call, "over the second server")?;
-    is_relayed(&mut call, |address| address.starts_with(Internet::V4_OTHER))
+    is_relayed(&mut call, |address| address.starts_with(Internet::V4_OTHER))?;
+    match call.caller.restarts() {
+        0 => Err(format!("there was no restart: {}", call.caller.state())),
+        _ => Ok(()),
+    }
 }
