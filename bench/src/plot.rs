@@ -15,8 +15,8 @@ const LINE: i32 = 20;
 const HEAD: i32 = 62;
 const CASE: i32 = 34;
 /// Where bars begin and end in a column.
-const LEFT: i32 = 190;
-const RIGHT: i32 = 410;
+const LEFT: i32 = 215;
+const RIGHT: i32 = 420;
 /// Values that differ by more than this are drawn on a logarithmic scale.
 const WIDE: f64 = 300.0;
 
