@@ -3,5 +3,6 @@
 mod browsers;
 mod cable;
 mod nat;
+mod probe;
 mod relay;
 mod support;
