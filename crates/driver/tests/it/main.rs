@@ -7,6 +7,7 @@ mod addresses;
 mod calls;
 mod defects;
 mod mtu;
+mod names;
 mod pair;
 mod parts;
 mod shared;
