@@ -40,9 +40,21 @@ enum Chore {
     },
     /// Makes one call between the program and a real browser and prints its figures
     Show {
+        /// `chromium` or `firefox`
+        #[arg(long, default_value = "chromium")]
+        browser: String,
         /// Saves a picture of the page
         #[arg(long, value_name = "FILE.png")]
         screenshot: Option<String>,
+    },
+    /// Moves much data between a device and a real browser, checks every byte, and prints how fast it went
+    Bulk {
+        /// `chromium` or `firefox`; both when left out
+        #[arg(long)]
+        browser: Option<String>,
+        /// How much goes each way
+        #[arg(long, default_value_t = 256)]
+        megabytes: u64,
     },
     /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
     Tables {
@@ -74,35 +86,26 @@ fn main() -> ExitCode {
         Chore::Dag => dag::check(),
         Chore::Prepare => prepare::all(),
         Chore::Bench { arguments } => bench::run(&arguments),
-        Chore::Show { screenshot } => {
-            let mut arguments = vec![
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "esp-e2e",
-                "--bin",
-                "show",
-                "--",
-            ];
+        Chore::Show {
+            browser,
+            screenshot,
+        } => {
+            let mut arguments = vec!["--browser", &browser];
             if let Some(file) = &screenshot {
                 arguments.extend(["--screenshot", file]);
             }
-            run::cargo(&arguments)
+            counterpart("show", &arguments)
+        }
+        Chore::Bulk { browser, megabytes } => {
+            let megabytes = megabytes.to_string();
+            let mut arguments = vec!["--megabytes", &megabytes];
+            if let Some(browser) = &browser {
+                arguments.extend(["--browser", browser]);
+            }
+            counterpart("bulk", &arguments)
         }
         Chore::Tables { name } => tables::write(&name),
-        Chore::Soak { calls } => run::cargo(&[
-            "run",
-            "--release",
-            "--quiet",
-            "--package",
-            "esp-e2e",
-            "--bin",
-            "soak",
-            "--",
-            "--calls",
-            &calls.to_string(),
-        ]),
+        Chore::Soak { calls } => counterpart("soak", &["--calls", &calls.to_string()]),
         Chore::Fuzz {
             target,
             seconds,
@@ -116,4 +119,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs one of the programs of `testing/e2e`, optimized.
+fn counterpart(name: &str, arguments: &[&str]) -> Result<(), String> {
+    let run = [
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "esp-e2e",
+        "--bin",
+        name,
+        "--",
+    ];
+    run::cargo(&[&run[..], arguments].concat())
 }

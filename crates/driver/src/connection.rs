@@ -254,6 +254,10 @@ impl PeerConnection for Connection {
     }
 
     fn close_data_channel(&self, stream_id: u16) -> Result<(), Error> {
+        if self.link.outbox.push_close(stream_id) {
+            self.call_shard();
+            return Ok(());
+        }
         self.run(move |peer, now| peer.close_data_channel(now, stream_id))
     }
 

@@ -23,7 +23,11 @@ pub(crate) struct Media {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Portion {
     Whole,
-    Part { last: bool },
+    Part {
+        last: bool,
+    },
+    /// Nothing: the channel closes here.
+    Close,
 }
 
 /// One data channel message, or a part of one, on its way to the shard.
@@ -245,6 +249,25 @@ impl Outbox {
             size,
         });
         Ok(())
+    }
+
+    /// Closes a channel behind its messages that the peer has not got yet; `false` when there are none.
+    pub(crate) fn push_close(&self, stream_id: u16) -> bool {
+        let mut inner = self.lock();
+        let waits = |line: &Line| line.waiting > 0;
+        if !inner.gate.lines.get(&stream_id).is_some_and(waits) {
+            return false;
+        }
+        inner.gate.close_channel(stream_id);
+        inner.data_weight += OVERHEAD;
+        inner.data.push_back(Message {
+            stream_id,
+            kind: DataKind::Binary,
+            portion: Portion::Close,
+            data: Vec::new(),
+            size: 0,
+        });
+        true
     }
 
     /// The next frame for the peer.

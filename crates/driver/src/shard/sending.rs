@@ -77,17 +77,18 @@ impl Slot {
         let sent = match message.portion {
             Portion::Whole => peer.send_data_owned(now, id, kind, data),
             Portion::Part { last } => peer.send_data_part_owned(now, id, kind, data, last),
+            Portion::Close => peer.close_data_channel(now, id),
         };
         match sent {
             Err(Error::WouldBlock) => return false,
             Err(error) => tracing::debug!(%error, "a message was not sent"),
             Ok(()) => {}
         }
-        if let Portion::Part { last } = message.portion {
+        if message.portion != Portion::Whole {
             self.half_sent.retain(|other| *other != id);
-            if !last {
-                self.half_sent.push(id);
-            }
+        }
+        if message.portion == (Portion::Part { last: false }) {
+            self.half_sent.push(id);
         }
         true
     }

@@ -70,6 +70,30 @@ fn a_closed_connection_refuses_everything_and_calls_nobody() {
 }
 
 #[test]
+fn a_channel_closes_behind_its_last_message() {
+    let (_driver, [a, b]) = connected([None, None]);
+    let stream_id = a.wait_channel().stream_id;
+    b.wait_channel();
+    for number in 0..200_u8 {
+        a.connection
+            .send_data(bytes(stream_id, &[number; 4_096]))
+            .unwrap();
+    }
+    a.connection.close_data_channel(stream_id).unwrap();
+    // From here on it takes nothing more.
+    assert!(matches!(
+        a.connection.send_data(bytes(stream_id, b"late")),
+        Err(Error::NotExists(_))
+    ));
+    for number in 0..200_u8 {
+        assert_eq!(b.wait_data(), [number; 4_096]);
+    }
+    for end in [&a, &b] {
+        end.wait_state(State::DataChannelClosed);
+    }
+}
+
+#[test]
 fn a_full_outbox_says_so_and_tells_when_it_has_room() {
     let (_driver, [a, b]) = connected([None, None]);
     let stream_id = a.wait_channel().stream_id;

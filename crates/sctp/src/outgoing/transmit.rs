@@ -147,10 +147,14 @@ impl Outgoing {
         true
     }
 
-    /// RFC 8985 §7.3: the last packet once more, to be answered at once.
+    /// RFC 8985 §7.3: the last packet once more, to be answered at once; not if its message must not be
+    /// sent again.
     fn resend_tail(&mut self, packet: &mut Builder<'_>, now: Instant) {
         self.probe_due = false;
-        if let Some(tsn) = self.flight.tail() {
+        if let Some(tsn) = self.flight.tail()
+            && let Some(entry) = self.flight.entry(tsn).copied()
+            && !self.gives_up(&entry, now)
+        {
             self.rewrite(tsn, packet, now, flag::IMMEDIATE);
         }
     }

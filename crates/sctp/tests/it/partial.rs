@@ -98,6 +98,30 @@ fn every_policy_delivers_what_it_says() {
 }
 
 #[test]
+fn what_must_not_be_sent_again_is_no_probe_of_the_tail_either() {
+    let mut net = Net::connected(3, Default::default(), Link::default());
+    let once = net.open(
+        0,
+        ChannelConfig::new("once").with_reliability(Reliability::MaxRetransmits(0)),
+    );
+    net.run(SECOND);
+    let before = net.sides[0].stats();
+    net.link.loss = 1.0;
+    net.send(0, once, b"lost");
+    net.run(2 * SECOND);
+    net.link.loss = 0.0;
+    net.run(10 * SECOND);
+    let after = net.sides[0].stats();
+    assert_eq!(after.chunks_retransmitted, before.chunks_retransmitted);
+    assert_eq!(after.messages_abandoned, before.messages_abandoned + 1);
+    assert_eq!((after.send_buffered, after.in_flight), (0, 0), "{after:?}");
+    assert!(net.messages(1).is_empty());
+    net.send(0, once, b"next");
+    net.run(SECOND);
+    assert_eq!(net.messages(1), [b"next"]);
+}
+
+#[test]
 fn a_message_that_expires_before_it_is_sent_is_not_sent() {
     let mut net = Net::connected(
         9,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use esp_e2e::{Browser, Outcome, Page, Program, process};
+use esp_e2e::{Browser, Kind, Outcome, Page, Program, process};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,20 +23,30 @@ const FIRST_PICTURE: &str = "(async () => {
     return performance.now() - begun;
 })()";
 
+/// The same for the first packet of sound, where no picture can be shown.
+const FIRST_SOUND: &str = "(async () => {
+    const begun = performance.now();
+    document.getElementById('start').click();
+    const heard = (entry) => entry.type === 'inbound-rtp' && entry.kind === 'audio' && entry.packetsReceived > 0;
+    while (![...((await __doorbellTest.pc()?.getStats())?.values() ?? [])].some(heard)) {
+        if (performance.now() - begun > 50000) throw new Error('no sound came');
+        await new Promise(done => setTimeout(done, 5));
+    }
+    return performance.now() - begun;
+})()";
+
 const CHAT: &str = "document.getElementById('chat-text').value = 'Hello, who is there?';
     document.getElementById('chat-send').click()";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let screenshot = match arguments.as_slice() {
-        [] => None,
-        [name, path] if name == "--screenshot" => Some(PathBuf::from(path)),
-        _ => {
-            eprintln!("usage: show [--screenshot FILE.png]");
+    let (kind, screenshot) = match arguments() {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            eprintln!("{why}");
             return ExitCode::from(2);
         }
     };
-    match show(screenshot) {
+    match show(kind, screenshot) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");
@@ -45,18 +55,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn show(screenshot: Option<PathBuf>) -> Outcome<()> {
+fn arguments() -> Outcome<(Kind, Option<PathBuf>)> {
+    let (mut kind, mut screenshot) = (Kind::Chromium, None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        match (name.as_str(), arguments.next()) {
+            ("--browser", Some(name)) => {
+                kind = Kind::named(&name).ok_or(format!("no browser `{name}`"))?;
+            }
+            ("--screenshot", Some(path)) => screenshot = Some(PathBuf::from(path)),
+            _ => {
+                return Err(
+                    "usage: show [--browser chromium|firefox] [--screenshot FILE.png]".into(),
+                );
+            }
+        }
+    }
+    Ok((kind, screenshot))
+}
+
+fn show(kind: Kind, screenshot: Option<PathBuf>) -> Outcome<()> {
     let program = Program::start(&["doorbell", "--port", "0", "--levels", "1"])?;
     let serving = program.wait_for("serving", PATIENCE)?;
     let url = serving["url"].as_str().ok_or("no URL is served")?;
     program.wait_for("joined", PATIENCE)?;
-    let browser = Browser::start()?;
+    let browser = Browser::start_a(kind)?;
     let page = browser.open(url)?;
     page.resize(1_360, 1_000, false)?;
     page.wait_for("__doorbell.state === 'ready'", PATIENCE)?;
     println!("{} and {}", program_name()?, browser.version());
 
-    let first = page.number(FIRST_PICTURE)?;
+    let pictures = page.evaluate("__doorbell.h264")? == true;
+    let first = page.number(if pictures { FIRST_PICTURE } else { FIRST_SOUND })?;
     let connected = program.wait_for("connected", PATIENCE)?;
     println!(
         "connected         {} ms after the device began, {} with {}, to {}",
@@ -65,7 +95,13 @@ fn show(screenshot: Option<PathBuf>) -> Outcome<()> {
         text(&connected["srtp"]),
         text(&connected["remote"])
     );
-    println!("first picture     {first:.0} ms after Start was pressed");
+    if pictures {
+        println!("first picture     {first:.0} ms after Start was pressed");
+    } else {
+        println!(
+            "first sound       {first:.0} ms after Start was pressed; no picture: no H.264 here"
+        );
+    }
     figures(&page, &program)?;
     if let Some(path) = screenshot {
         page.evaluate(CHAT)?;

@@ -2,6 +2,7 @@
 
 mod browser_call;
 mod comebacks;
+mod data;
 mod devices;
 mod files;
 mod firefox;

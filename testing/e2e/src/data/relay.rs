@@ -1,0 +1,170 @@
+//! A way between device and page that loses datagrams: each sees the relay in the place of the other.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::Outcome;
+
+/// How often a thread looks whether it is to end.
+const TURN: Duration = Duration::from_millis(200);
+
+/// Carries datagrams between two ends; of DTLS it loses as many as it is told, by the same dice every time.
+#[derive(Debug)]
+pub struct Relay {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The socket that each end sees, the device's first, and where that end is.
+    sides: [UdpSocket; 2],
+    ends: [Mutex<Option<SocketAddr>>; 2],
+    /// Of a thousand datagrams.
+    loss: AtomicU32,
+    lost: AtomicU64,
+    ending: AtomicBool,
+}
+
+const DEVICE: usize = 0;
+const PAGE: usize = 1;
+
+impl Relay {
+    /// One that loses nothing yet.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn new() -> Outcome<Self> {
+        let socket = || {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            socket.set_read_timeout(Some(TURN))?;
+            Ok(socket)
+        };
+        let failed = |error: std::io::Error| format!("a relay: {error}");
+        let shared = Arc::new(Shared {
+            sides: [socket().map_err(failed)?, socket().map_err(failed)?],
+            ends: Default::default(),
+            loss: AtomicU32::new(0),
+            lost: AtomicU64::new(0),
+            ending: AtomicBool::new(false),
+        });
+        let threads = [DEVICE, PAGE].map(|from| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.carry(from))
+        });
+        Ok(Relay {
+            shared,
+            threads: threads.into(),
+        })
+    }
+
+    /// From now on, loses so many of a thousand datagrams, both ways.
+    pub fn lose(&self, of_a_thousand: u32) {
+        self.shared.loss.store(of_a_thousand, Ordering::Relaxed);
+    }
+
+    /// How many it has lost.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// The device's description, with the relay in the device's place.
+    ///
+    /// # Errors
+    /// When it has no address that the relay can use.
+    pub fn stand_in_for_device(&self, sdp: &str) -> Outcome<String> {
+        self.stand_in(DEVICE, sdp)
+    }
+
+    /// The page's description, with the relay in the page's place.
+    ///
+    /// # Errors
+    /// As for the device.
+    pub fn stand_in_for_page(&self, sdp: &str) -> Outcome<String> {
+        self.stand_in(PAGE, sdp)
+    }
+
+    /// Notes where an end is and puts the socket there that the other end is to see.
+    fn stand_in(&self, end: usize, sdp: &str) -> Outcome<String> {
+        let port = self.shared.sides[1 - end]
+            .local_addr()
+            .map_err(|error| error.to_string())?
+            .port();
+        let mut found = None;
+        let mut told = String::new();
+        for line in sdp.lines() {
+            let Some(candidate) = line.strip_prefix("a=candidate:") else {
+                told.extend([line, "\r\n"]);
+                continue;
+            };
+            let fields: Vec<&str> = candidate.split_whitespace().collect();
+            if let [
+                foundation,
+                "1",
+                transport,
+                priority,
+                ip,
+                at,
+                "typ",
+                "host",
+                ..,
+            ] = fields[..]
+                && found.is_none()
+                && transport.eq_ignore_ascii_case("udp")
+                && let Ok(ip) = ip.parse::<Ipv4Addr>()
+                && let Ok(at) = at.parse::<u16>()
+            {
+                found = Some(SocketAddr::from((ip, at)));
+                told.push_str(&format!(
+                    "a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host\r\n"
+                ));
+            }
+        }
+        let Some(address) = found else {
+            return Err(format!("no IPv4 address in:\n{sdp}"));
+        };
+        *self.shared.ends[end]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(address);
+        Ok(told)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Carries what one end sends to the other.
+    fn carry(&self, from: usize) {
+        let to = 1 - from;
+        let mut dice = 0x2545_f491_4f6c_dd1d_u64.wrapping_add(from as u64);
+        let mut datagram = [0; 65_536];
+        while !self.ending.load(Ordering::Relaxed) {
+            let Ok((length, _)) = self.sides[from].recv_from(&mut datagram) else {
+                continue;
+            };
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            let is_dtls = (20..64).contains(&datagram[0]);
+            if is_dtls && dice % 1_000 < u64::from(self.loss.load(Ordering::Relaxed)) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let end = *self.ends[to].lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(end) = end {
+                // What does not go out is lost too.
+                let _ = self.sides[to].send_to(&datagram[..length], end);
+            }
+        }
+    }
+}
