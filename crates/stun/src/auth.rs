@@ -209,10 +209,14 @@ impl LongTermAuth {
         // RFC 8489 §9.2.5: the bit without the attribute means that somebody took it away.
         let features = SecurityFeatures::of_nonce(nonce).unwrap_or_default();
         let promised = features.contains(SecurityFeatures::PASSWORD_ALGORITHMS);
-        let had = self.session.as_ref().is_some_and(|s| s.offered.is_some());
-        if (promised || had) && offered.is_none() {
+        let before = self.session.as_ref().filter(|s| s.offered.is_some());
+        if (promised || before.is_some()) && offered.is_none() && !(stale && before.is_some()) {
             return Err(AuthError::BidDown);
         }
+        // A 438 without it lowers nothing: what was agreed on goes on with the new nonce, as servers expect,
+        // and nobody ends an allocation by forging one.
+        let kept = before.filter(|_| offered.is_none());
+        let kept = kept.map(|before| (before.offered.clone(), before.algorithm));
         let known = self.session.as_ref().map(|session| session.realm.as_str());
         let realm = match (response.realm(), stale) {
             (Some(realm), _) => realm,
@@ -228,16 +232,19 @@ impl LongTermAuth {
             // RFC 8489 §9.2.5: the same credentials are not tried twice.
             return Err(AuthError::Refused);
         }
-        let algorithm = match response.password_algorithms() {
-            Some(mut codes) => codes
-                .find_map(PasswordAlgorithm::from_code)
-                .ok_or(AuthError::NoCommonAlgorithm)?,
-            None => PasswordAlgorithm::Md5,
+        let (offered, algorithm) = match (response.password_algorithms(), kept) {
+            (Some(mut codes), _) => {
+                let first = codes.find_map(PasswordAlgorithm::from_code);
+                let first = first.ok_or(AuthError::NoCommonAlgorithm)?;
+                (offered.map(<[u8]>::to_vec), first)
+            }
+            (None, Some(kept)) => kept,
+            (None, None) => (None, PasswordAlgorithm::Md5),
         };
         self.session = Some(Session {
             realm: realm.to_owned(),
             nonce: nonce.to_owned(),
-            offered: offered.map(<[u8]>::to_vec),
+            offered,
             algorithm,
             anonymous: features.contains(SecurityFeatures::USERNAME_ANONYMITY),
             key: Key::long_term(&self.username, realm, &self.password, algorithm),
@@ -250,13 +257,11 @@ impl LongTermAuth {
     fn on_answer(&mut self, response: &Message<'_>, sent: Generation) -> AuthVerdict {
         let features = response.nonce().and_then(SecurityFeatures::of_nonce);
         let promised = features.unwrap_or_default();
-        if promised.contains(SecurityFeatures::PASSWORD_ALGORITHMS)
-            && !response.has(AttributeType::PASSWORD_ALGORITHMS)
-        {
-            return AuthVerdict::Discard;
-        }
+        let stripped = promised.contains(SecurityFeatures::PASSWORD_ALGORITHMS)
+            && !response.has(AttributeType::PASSWORD_ALGORITHMS);
         let session = match &self.session {
             Some(session) if sent != Generation::NONE => session,
+            _ if stripped => return AuthVerdict::Discard,
             // Without credentials in the request the server has no key to protect its answer with.
             _ => {
                 return AuthVerdict::Accept {
@@ -265,6 +270,9 @@ impl LongTermAuth {
             }
         };
         match response.verify(&session.key) {
+            // RFC 8489 §9.2.5 has all responses ignored from which the attribute is missing. From what is
+            // authentic by SHA-256 nobody can have taken it: servers leave it out.
+            Ok(Integrity::Sha1) if stripped => AuthVerdict::Discard,
             Ok(integrity) if integrity == session.integrity() => {
                 self.stale_run = 0;
                 AuthVerdict::Accept {

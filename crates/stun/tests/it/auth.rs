@@ -137,7 +137,12 @@ fn stripped_features_are_noticed() {
     assert_eq!(exchange(&mut auth, &server), AuthVerdict::Retry);
     assert_eq!(exchange(&mut auth, &server), ACCEPTED);
     let old = Server::old();
-    assert_eq!(exchange(&mut auth, &old), down);
+    assert_eq!(exchange(&mut auth, &old), AuthVerdict::Retry);
+    // The new nonce is taken, and nothing is lowered.
+    let (again, _) = request(&auth);
+    let again = Message::parse(&again).unwrap();
+    assert_eq!(again.integrity(), Some(Integrity::Sha256));
+    assert_eq!(again.password_algorithm(), Some(PasswordAlgorithm::Sha256));
 }
 
 #[test]

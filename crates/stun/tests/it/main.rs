@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
+mod differential;
+mod foreign;
 mod messages;
 mod round_trip;
 mod turn;
