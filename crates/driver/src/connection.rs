@@ -148,7 +148,7 @@ impl Connection {
 
     fn call_shard(&self) {
         if self.link.call() {
-            self.shard.send(Command::Service(self.key));
+            self.shard.call(self.key);
         }
     }
 }
@@ -164,7 +164,7 @@ fn link(
         let (shard, known) = (shard.clone(), Arc::clone(&known));
         Box::new(move || {
             if let Some(key) = known.get() {
-                shard.send(Command::Service(*key));
+                shard.call(*key);
             }
         })
     };

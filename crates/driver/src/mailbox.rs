@@ -9,7 +9,7 @@ use std::{mem, thread};
 use esp_peer::{Event, Handler};
 
 pub(crate) use self::letter::Letter;
-use crate::spare::Spare;
+use crate::spare::{MOST_OF_SHARD, Spare};
 
 mod letter;
 
@@ -28,14 +28,24 @@ struct Inner {
     /// In line at the pool, or being delivered.
     scheduled: bool,
     closed: bool,
+    /// Frames or messages have come: its memory will be of use again.
+    flows: bool,
     spare: Spare,
 }
 
 /// Letters on their way into a mailbox; one for all peers of a shard.
-#[derive(Default)]
 pub(crate) struct Batch {
     letters: Vec<Letter>,
     spare: Spare,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch {
+            letters: Vec::new(),
+            spare: Spare::of(MOST_OF_SHARD),
+        }
+    }
 }
 
 impl Batch {
@@ -140,6 +150,7 @@ impl Mailbox {
                 continue;
             }
             *inner.account(letter.is_media()) += letter.weight();
+            inner.flows |= letter.is_flow();
             inner.letters.push_back(letter);
         }
         batch.spare.take_all(&mut inner.spare);
@@ -172,10 +183,8 @@ impl Mailbox {
         desk: &mut Desk,
     ) -> bool {
         // What a call that panicked left behind.
-        *desk = Desk {
-            buffers: mem::take(&mut desk.buffers),
-            ..Desk::default()
-        };
+        desk.letters.clear();
+        (desk.bytes, desk.media_bytes) = (0, 0);
         let mut left = most;
         while self.exchange(desk, left) {
             while let Some(letter) = desk.letters.pop_front() {
@@ -222,6 +231,10 @@ impl Mailbox {
             if desk.bytes + desk.media_bytes >= self.limit / PARTS {
                 break;
             }
+        }
+        if inner.letters.is_empty() && !inner.flows {
+            // What is rare comes in crowds: no memory is kept for the next.
+            inner.letters = VecDeque::new();
         }
         let some = !desk.letters.is_empty();
         inner.scheduled = some || most == 0;

@@ -1,6 +1,6 @@
 //! What an application sends, waiting in bounded memory for the shard.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ struct Inner {
     data: VecDeque<Message>,
     /// What all messages count for that the peer has not got yet, those in the shard's hands included.
     data_weight: usize,
-    refused: BTreeSet<u16>,
+    refused: Vec<u16>,
     spare: Spare,
 }
 
@@ -222,7 +222,10 @@ impl Outbox {
         // A message that has begun must go on, or those behind it wait for ever.
         let full = inner.data_weight > 0 && inner.data_weight + size + OVERHEAD > self.data_limit;
         if full && !starves {
-            inner.refused.insert(stream_id);
+            // In order of their numbers, each once.
+            if let Err(at) = inner.refused.binary_search(&stream_id) {
+                inner.refused.insert(at, stream_id);
+            }
             return Err(Error::WouldBlock);
         }
         inner.data_weight += size + OVERHEAD;
@@ -305,13 +308,15 @@ impl Outbox {
         self.lock().spare.give(buffer);
     }
 
-    /// The channels that were refused and may try again, once half of the memory is free.
-    pub(crate) fn take_writable(&self) -> BTreeSet<u16> {
+    /// Tells of the channels that were refused and may try again, once half of the memory is free.
+    pub(crate) fn take_writable(&self, mut tell: impl FnMut(u16)) {
         let mut inner = self.lock();
-        if inner.refused.is_empty() || inner.data_weight > self.data_limit / 2 {
-            return BTreeSet::new();
+        if inner.data_weight > self.data_limit / 2 {
+            return;
         }
-        std::mem::take(&mut inner.refused)
+        for stream_id in inner.refused.drain(..) {
+            tell(stream_id);
+        }
     }
 
     /// Bytes of a channel's messages that the peer has not got yet.

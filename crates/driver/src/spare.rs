@@ -1,19 +1,37 @@
 //! Buffers that are used again, so that a steady flow of messages allocates nothing.
 
-/// Bytes that free buffers may occupy: many small ones, or a few large ones.
-const MOST: usize = 512 * 1024;
+/// Bytes that free buffers may occupy: many small ones, or a few large ones; what a full queue holds by
+/// default.
+const MOST: usize = 1 << 20;
+/// As many for all peers of a shard.
+pub(crate) const MOST_OF_SHARD: usize = 4 << 20;
 
 /// Least memory of a buffer that is made here.
 const SMALLEST: usize = 64;
 
 /// Free buffers, the last one given back on top.
-#[derive(Default)]
 pub(crate) struct Spare {
     buffers: Vec<Vec<u8>>,
     held: usize,
+    most: usize,
+}
+
+impl Default for Spare {
+    fn default() -> Self {
+        Spare::of(MOST)
+    }
 }
 
 impl Spare {
+    /// Room for so many bytes.
+    pub(crate) fn of(most: usize) -> Self {
+        Spare {
+            buffers: Vec::new(),
+            held: 0,
+            most,
+        }
+    }
+
     /// A buffer with these bytes.
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.take();
@@ -43,7 +61,7 @@ impl Spare {
     /// Takes a buffer back.
     pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
         let size = buffer.capacity();
-        if size > 0 && self.held + size <= MOST {
+        if size > 0 && self.held + size <= self.most {
             buffer.clear();
             self.held += size;
             self.buffers.push(buffer);

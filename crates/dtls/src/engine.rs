@@ -177,7 +177,8 @@ impl Dtls {
     /// Lets the timers that are due fire: flights are repeated, or the handshake is given up.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
         self.advance_to(now);
-        if self.state == State::New || self.is_over() {
+        let is_due = self.outlet.deadline.is_some_and(|at| at <= self.now);
+        if self.state == State::New || self.is_over() || !is_due {
             return Ok(());
         }
         self.advanced = None;

@@ -248,11 +248,18 @@ impl Library {
         } else {
             HANDSHAKE_SCRATCH
         };
-        if self.scratch.len() < wanted {
+        // What comes after the handshake is small and seldom.
+        let mut small = [0; SCRATCH];
+        if wanted > SCRATCH && self.scratch.len() < wanted {
             self.scratch.resize(wanted, 0);
         }
         loop {
-            match self.dtls.poll_output(&mut self.scratch) {
+            let scratch = match self.scratch.is_empty() {
+                true => &mut small[..],
+                false => &mut self.scratch[..],
+            };
+            let room = scratch.len();
+            match self.dtls.poll_output(scratch) {
                 Output::Packet(packet) => {
                     // A record under keys that were not seen: they stay the library's for good.
                     if self.records.is_none() && has_own_record(packet) {
@@ -261,7 +268,7 @@ impl Library {
                     outlet.flight(packet, self.records.as_mut())?;
                 }
                 Output::BufferTooSmall { needed } => {
-                    let len = needed.max(self.scratch.len() + 1);
+                    let len = needed.max(room + 1);
                     self.scratch.resize(len, 0);
                 }
                 Output::Timeout(at) => {
@@ -284,10 +291,10 @@ impl Library {
                 _ => {}
             }
         }
-        if outlet.complete && self.scratch.len() > SCRATCH {
-            self.scratch.truncate(SCRATCH);
-            self.scratch.shrink_to_fit();
+        if outlet.complete && !self.scratch.is_empty() {
+            self.scratch = Vec::new();
             outlet.spare = Vec::new();
+            outlet.flights.shrink_to_fit();
         }
         Ok(())
     }

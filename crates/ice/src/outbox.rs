@@ -43,7 +43,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn new() -> Self {
         Outbox {
-            queue: VecDeque::with_capacity(LIMIT),
+            queue: VecDeque::new(),
         }
     }
 

@@ -118,9 +118,8 @@ impl Peer {
             (TransformerSide::Sender, &self.sender),
             (TransformerSide::Receiver, &self.receiver),
         ] {
-            if let Some(transformer) = transformer {
-                call.rtp
-                    .set_transformer(side, Some(Box::new(transformer.clone())));
+            if let (Some(transformer), Some(rtp)) = (transformer, &mut call.rtp) {
+                rtp.set_transformer(side, Some(Box::new(transformer.clone())));
             }
         }
         call.ice.start(now);
@@ -191,6 +190,8 @@ impl Peer {
             .of(kind)
             .ok_or(Error::NotSupported("the peer takes no such track"))?;
         call.rtp
+            .as_mut()
+            .ok_or(Error::NotSupported("no sound or pictures were agreed on"))?
             .send_frame(now, track, frame)
             .map_err(|error| match error {
                 esp_rtp::Error::WouldBlock => Error::WouldBlock,
@@ -317,6 +318,8 @@ impl Peer {
             .video
             .ok_or(Error::NotSupported("no pictures were agreed on"))?;
         call.rtp
+            .as_mut()
+            .ok_or(Error::NotSupported("no pictures were agreed on"))?
             .request_keyframe(now, track)
             .map_err(|error| Error::Failed(error.to_string()))
     }
@@ -328,11 +331,11 @@ impl Peer {
         transformer: Option<Box<dyn RtpTransformer>>,
     ) -> Result<(), Error> {
         let shared = transformer.map(Shared::new);
-        if let Some(call) = &mut self.call {
+        if let Some(rtp) = self.call.as_mut().and_then(|call| call.rtp.as_mut()) {
             let handle = shared
                 .clone()
                 .map(|shared| Box::new(shared) as Box<dyn RtpTransformer>);
-            call.rtp.set_transformer(side, handle);
+            rtp.set_transformer(side, handle);
         }
         match side {
             TransformerSide::Sender => self.sender = shared,
@@ -405,7 +408,7 @@ impl Peer {
             rtt: call.and_then(|call| call.ice.selected()?.rtt),
             dtls: call.and_then(|call| call.dtls.version().map(version_name)),
             srtp: call.and_then(|call| Some(call.srtp.as_ref()?.profile)),
-            rtp: call.map(|call| call.rtp.stats()),
+            rtp: call.and_then(|call| Some(call.rtp.as_ref()?.stats())),
             sctp: call.and_then(|call| Some(call.sctp.as_ref()?.stats())),
             traffic: call.map(|call| call.traffic).unwrap_or_default(),
             media_dropped_by_application: 0,
@@ -500,10 +503,14 @@ impl Peer {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if let Some(event) = self.queue.pop_front() {
+            if self.queue.is_empty() {
+                // What comes here is rare and comes in crowds.
+                self.queue = VecDeque::new();
+            }
             return Some(event);
         }
         let call = self.call.as_deref_mut()?;
-        if let Some(event) = call.rtp.poll_event() {
+        if let Some(event) = call.rtp.as_mut().and_then(|rtp| rtp.poll_event()) {
             return Some(crate::event::of_rtp(
                 event,
                 &mut self.queue,
@@ -529,7 +536,7 @@ impl Peer {
         if !self.config.ice.lite {
             self.role = call.ice.role();
         }
-        while let Some(event) = call.queue.pop_front() {
+        for event in std::mem::take(&mut call.queue) {
             if let Event::State(state) = event {
                 self.state = state;
             }

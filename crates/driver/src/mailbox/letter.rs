@@ -88,6 +88,18 @@ impl Letter {
         matches!(self, Letter::Media(..))
     }
 
+    /// True for what comes again and again.
+    pub(super) fn is_flow(&self) -> bool {
+        matches!(
+            self,
+            Letter::Media(..)
+                | Letter::Data(..)
+                | Letter::Part(..)
+                | Letter::Writable(_)
+                | Letter::BufferedAmountLow(_)
+        )
+    }
+
     /// The memory it is counted for.
     pub(crate) fn weight(&self) -> usize {
         let bytes = match self {

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use esp_peer::Peer;
 use esp_wire::{Instant, QueryId};
@@ -69,8 +69,6 @@ pub(crate) enum Command {
     Open(Box<Peer>, Arc<Link>, Sender<Key>),
     /// Works on a peer.
     Run(Key, Job),
-    /// Looks after a peer: its outbox has something, or its mailbox has room again.
-    Service(Key),
     /// Gives a peer up.
     Close(Key),
     /// A name was resolved.
@@ -92,6 +90,8 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Handle {
     commands: Sender<Command>,
     waker: Arc<Waker>,
+    /// Peers to look after: their outbox has something, or their mailbox has room again.
+    calls: Arc<Mutex<Vec<Key>>>,
     number: u64,
 }
 
@@ -100,6 +100,7 @@ impl Handle {
         Handle {
             commands,
             waker,
+            calls: Arc::default(),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -107,6 +108,20 @@ impl Handle {
     /// Hands a command over; `false` when the shard has ended.
     pub(crate) fn send(&self, command: Command) -> bool {
         self.commands.send(command).is_ok() && self.waker.wake().is_ok()
+    }
+
+    /// Asks the shard to look after a peer. `false` when it cannot be woken.
+    pub(crate) fn call(&self, key: Key) -> bool {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(key);
+        drop(calls);
+        self.waker.wake().is_ok()
+    }
+
+    /// Takes the calls, for an empty list.
+    pub(super) fn take_calls(&self, empty: &mut Vec<Key>) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *calls, empty);
     }
 
     /// Whether the caller is called by the shard itself, which therefore cannot be waited for.

@@ -81,10 +81,14 @@ pub(crate) struct Shard {
     /// What one peer's service notes for its outbox and its mailbox.
     done: Done,
     batch: Batch,
+    /// Trains that nothing waits in any more.
+    trains: Vec<Train>,
+    /// Memory for the calls of one turn.
+    calls: Vec<Key>,
     /// Sockets that have more to read.
     readable: VecDeque<usize>,
     /// Slots to be serviced in this turn.
-    touched: Vec<usize>,
+    touched: VecDeque<usize>,
     interfaces: Vec<Interface>,
     interfaces_seen: Option<Instant>,
     /// When they are to be looked at again.
@@ -127,8 +131,10 @@ impl Shard {
             train: Train::with_capacity(Train::MAX_BYTES),
             done: Done::default(),
             batch: Batch::default(),
+            trains: Vec::new(),
+            calls: Vec::new(),
             readable: VecDeque::new(),
-            touched: Vec::new(),
+            touched: VecDeque::new(),
             interfaces: Vec::new(),
             interfaces_seen: None,
             interfaces_due: None,
@@ -212,8 +218,22 @@ impl Shard {
         }
     }
 
+    /// Looks after the peers that called.
+    fn answer_calls(&mut self) {
+        let mut calls = std::mem::take(&mut self.calls);
+        self.handle.take_calls(&mut calls);
+        for key in calls.drain(..) {
+            if let Some(slot) = self.slot(key) {
+                slot.link.clear_call();
+                self.touch(key.place);
+            }
+        }
+        self.calls = calls;
+    }
+
     pub(crate) fn carry_out_commands(&mut self) {
         let _inside = self.handle.enter();
+        self.answer_calls();
         loop {
             match self.commands.try_recv() {
                 Ok(command) => self.carry_out(command),
@@ -240,12 +260,6 @@ impl Shard {
                 self.current = Some(key.place);
                 if let Some(slot) = self.slot(key) {
                     job(&mut slot.peer, now);
-                    self.touch(key.place);
-                }
-            }
-            Command::Service(key) => {
-                if let Some(slot) = self.slot(key) {
-                    slot.link.clear_call();
                     self.touch(key.place);
                 }
             }
@@ -353,7 +367,11 @@ impl Shard {
 
     fn service_touched(&mut self) {
         let now = self.clock.now();
-        for place in std::mem::take(&mut self.touched) {
+        // What is touched meanwhile has its turn next time.
+        for _ in 0..self.touched.len() {
+            let Some(place) = self.touched.pop_front() else {
+                return;
+            };
             let Some(slot) = self.slots.get_mut(place) else {
                 continue;
             };
@@ -372,6 +390,7 @@ impl Shard {
                         scratch: self.datagrams.scratch(),
                     },
                     train: &mut self.train,
+                    trains: &mut self.trains,
                     done: &mut self.done,
                     batch: &mut self.batch,
                     resolver: &self.resolver,
@@ -398,9 +417,9 @@ impl Shard {
     }
 }
 
-fn touch(touched: &mut Vec<usize>, slot: &mut Slot, place: usize) {
+fn touch(touched: &mut VecDeque<usize>, slot: &mut Slot, place: usize) {
     if !slot.touched {
         slot.touched = true;
-        touched.push(place);
+        touched.push_back(place);
     }
 }

@@ -15,6 +15,9 @@ const TRAINS: usize = 16;
 /// Frames and messages taken out of the outbox in one turn.
 const SENDS: usize = 256;
 
+/// Empty trains that a shard keeps for sockets that are full.
+const SPARE: usize = 4;
+
 /// A train that its socket was too full to take.
 pub(super) struct Stuck {
     pub(super) socket: SocketId,
@@ -96,7 +99,10 @@ impl Slot {
     /// The peer is full, but a message that has begun may be what everything else waits for: its next part goes
     /// before the others.
     fn feed_half_sent(&mut self, now: Instant, done: &mut Done) {
-        for id in self.half_sent.clone() {
+        for index in (0..self.half_sent.len()).rev() {
+            let Some(id) = self.half_sent.get(index).copied() else {
+                continue;
+            };
             let next =
                 |pending: &VecDeque<Message>| pending.iter().position(|it| it.stream_id == id);
             if next(&self.pending).is_none() {
@@ -115,12 +121,20 @@ impl Slot {
     }
 
     /// Sends what the peer has; `true` when more waits.
-    pub(super) fn send_trains(&mut self, now: Instant, train: &mut Train) -> bool {
-        if let Some(mut stuck) = self.stuck.take()
-            && !self.push(stuck.socket, &mut stuck.train, &mut stuck.progress, now)
-        {
-            self.stuck = Some(stuck);
-            return false;
+    pub(super) fn send_trains(
+        &mut self,
+        now: Instant,
+        train: &mut Train,
+        spare: &mut Vec<Train>,
+    ) -> bool {
+        if let Some(mut stuck) = self.stuck.take() {
+            if !self.push(stuck.socket, &mut stuck.train, &mut stuck.progress, now) {
+                self.stuck = Some(stuck);
+                return false;
+            }
+            if spare.len() < SPARE {
+                spare.push(stuck.train);
+            }
         }
         for _ in 0..TRAINS {
             if !self.peer.poll_transmit(now, train) {
@@ -131,9 +145,11 @@ impl Slot {
             };
             let mut progress = 0;
             if !self.push(to.socket, train, &mut progress, now) {
+                let empty = spare.pop();
+                let empty = empty.unwrap_or_else(|| Train::with_capacity(Train::MAX_BYTES));
                 self.stuck = Some(Stuck {
                     socket: to.socket,
-                    train: std::mem::replace(train, Train::with_capacity(Train::MAX_BYTES)),
+                    train: std::mem::replace(train, empty),
                     progress,
                 });
                 return false;

@@ -67,6 +67,7 @@ impl Port {
 pub(super) struct Serviced<'a> {
     pub(super) tools: Tools<'a>,
     pub(super) train: &'a mut Train,
+    pub(super) trains: &'a mut Vec<Train>,
     pub(super) done: &'a mut Done,
     pub(super) batch: &'a mut Batch,
     pub(super) resolver: &'a Resolver,
@@ -224,7 +225,7 @@ impl Slot {
         let mut outcome = Outcome::default();
         self.take_actions(now, shard);
         outcome.more |= self.empty_outbox(now, shard.done);
-        outcome.more |= self.send_trains(now, shard.train);
+        outcome.more |= self.send_trains(now, shard.train, shard.trains);
         outcome.more |= self.reap_streams(&mut shard.tools);
         outcome.more |= self.fill_mailbox(shard.batch, &mut outcome.mail);
         // Events may free what was waiting: a writable association takes messages again.
@@ -349,8 +350,9 @@ impl Slot {
         for _ in 0..EVENTS {
             let Some(event) = self.peer.poll_event() else {
                 self.call_low(batch);
+                let more = self.call_writable(batch);
                 *mail |= link.mailbox.put_all(batch);
-                return self.call_writable(mail);
+                return more;
             };
             let letter = match event {
                 Event::Data(DataFrame {
@@ -365,7 +367,9 @@ impl Slot {
                     continue;
                 }
                 Event::BufferedAmountLow(stream_id) => {
-                    if !self.low_later.contains(&stream_id) {
+                    let outbox = &link.outbox;
+                    if outbox.is_low(stream_id, 0).is_some() && !self.low_later.contains(&stream_id)
+                    {
                         self.low_later.push(stream_id);
                     }
                     continue;
@@ -398,28 +402,28 @@ impl Slot {
 
     /// Calls those that wait for it, once little waits in the outbox, too.
     fn call_low(&mut self, batch: &mut Batch) {
-        for stream_id in std::mem::take(&mut self.low_later) {
-            let beyond = self.peer.buffered_amount(stream_id).unwrap_or(0);
-            match self.link.outbox.is_low(stream_id, beyond) {
-                Some(true) => batch.push(Letter::BufferedAmountLow(stream_id)),
-                Some(false) => self.low_later.push(stream_id),
-                None => {}
+        let (peer, outbox) = (&mut self.peer, &self.link.outbox);
+        self.low_later.retain(|stream_id| {
+            let beyond = peer.buffered_amount(*stream_id).unwrap_or(0);
+            let low = outbox.is_low(*stream_id, beyond);
+            if low == Some(true) {
+                batch.push(Letter::BufferedAmountLow(*stream_id));
             }
-        }
+            low == Some(false)
+        });
     }
 
     /// Tells channels that were refused that there is room; `true` when the outbox can go on.
-    fn call_writable(&mut self, mail: &mut bool) -> bool {
-        for stream_id in self.link.outbox.take_writable() {
-            *mail |= self.link.mailbox.put(Event::Writable(stream_id));
-        }
+    fn call_writable(&mut self, batch: &mut Batch) -> bool {
+        let outbox = &self.link.outbox;
+        outbox.take_writable(|stream_id| batch.push(Letter::Writable(stream_id)));
         !self.data_blocked && (!self.pending.is_empty() || self.link.outbox.has_data())
     }
 
     /// Says goodbye to the network as far as one turn allows.
     pub(super) fn farewell(&mut self, now: Instant, train: &mut Train) {
         self.peer.close(now);
-        self.send_trains(now, train);
+        self.send_trains(now, train, &mut Vec::new());
         self.link.outbox.clear(true);
     }
 

@@ -29,7 +29,7 @@ const MAX_SEALED: u64 = 23_726_566;
 pub(crate) struct Records13 {
     is_client: bool,
     send: Sending,
-    previous_send: Option<Sending>,
+    previous_send: Option<Box<Sending>>,
     /// The epochs that the peer may seal under, the newest last.
     receive: Vec<Receiving>,
     /// Handshake messages that were sent, and that were received.
@@ -99,7 +99,7 @@ impl Records13 {
         if let Some(keys) = secrets.take_13(self.is_client) {
             let epoch = self.send.epoch.checked_add(1).ok_or_else(exhausted)?;
             let next = Sending::new(epoch, &keys).map_err(unsupported)?;
-            self.previous_send = Some(std::mem::replace(&mut self.send, next));
+            self.previous_send = Some(Box::new(std::mem::replace(&mut self.send, next)));
             self.updating = false;
         }
         if let Some(keys) = secrets.take_13(!self.is_client) {

@@ -43,7 +43,7 @@ impl Call {
         let mid = offer.sections().first().map(|section| section.mid.clone());
         self.negotiation.place = (mid.unwrap_or_default(), 0);
         self.send_description(&offer, &local);
-        self.negotiation.offered = Some(offer);
+        self.negotiation.offered = Some(Box::new(offer));
         Ok(())
     }
 
@@ -101,9 +101,11 @@ impl Call {
             .parse()
             .map_err(|what: &str| Error::Failed(what.into()))?;
         let mut local = Local::new(self.negotiation.session_id, ice, vec![fingerprint]);
-        let cname = self.rtp.cname();
-        local.audio = local::audio(config, self.rtp.local_ssrcs(mid_of(Kind::Audio)), cname);
-        local.video = local::video(config, self.rtp.local_ssrcs(mid_of(Kind::Video)), cname);
+        if let Some(rtp) = &self.rtp {
+            let cname = rtp.cname();
+            local.audio = local::audio(config, rtp.local_ssrcs(mid_of(Kind::Audio)), cname);
+            local.video = local::video(config, rtp.local_ssrcs(mid_of(Kind::Video)), cname);
+        }
         local.data = config.data_channels.then_some(DataLocal {
             sctp_port: config.sctp.local_port,
             max_message_size: local::max_message_size(&config.sctp),

@@ -43,7 +43,7 @@ impl Call {
                 }
             }
         }
-        self.negotiation.to_answer = Some(theirs);
+        self.negotiation.to_answer = Some(Box::new(theirs));
         self.describe(now, config)
     }
 }

@@ -69,9 +69,12 @@ impl Call {
         } else {
             srtp.receiver.unprotect_rtp(packet)
         };
+        let Some(rtp) = &mut self.rtp else {
+            return;
+        };
         match opened {
-            Ok(len) if is_rtcp => self.rtp.handle_rtcp(now, &mut packet[..len]),
-            Ok(len) => self.rtp.handle_rtp(now, &mut packet[..len]),
+            Ok(len) if is_rtcp => rtp.handle_rtcp(now, &mut packet[..len]),
+            Ok(len) => rtp.handle_rtp(now, &mut packet[..len]),
             Err(_) => self.traffic.srtp_refused += 1,
         }
     }

@@ -49,9 +49,9 @@ pub(crate) struct Srtp {
 struct Negotiation {
     session_id: u64,
     /// Our offer, until its answer arrives.
-    offered: Option<Description>,
+    offered: Option<Box<Description>>,
     /// The peer's offer, until we answer.
-    to_answer: Option<Description>,
+    to_answer: Option<Box<Description>>,
     agreed: Option<Negotiated>,
     /// Our description is out: candidates may follow it.
     described: bool,
@@ -106,7 +106,8 @@ pub(crate) struct Call {
     pub(crate) ice: Agent,
     pub(crate) dtls: Dtls,
     pub(crate) srtp: Option<Srtp>,
-    pub(crate) rtp: Session,
+    /// Where media may be agreed on.
+    pub(crate) rtp: Option<Box<Session>>,
     pub(crate) sctp: Option<Association>,
     pub(crate) channels: Channels,
     /// The longest message that the peer takes.
@@ -168,8 +169,13 @@ impl Call {
             .with_versions(config.dtls)
             .with_backend(config.dtls_backend);
         let dtls = Dtls::new(&dtls, &origin).map_err(|error| misuse(&error))?;
-        let rtp =
-            Session::new(config.rtp.clone(), origin.fork("rtp")).map_err(|error| misuse(&error))?;
+        let rtp = match config.has_media() {
+            true => Some(
+                Session::new(config.rtp.clone(), origin.fork("rtp"))
+                    .map_err(|error| misuse(&error))?,
+            ),
+            false => None,
+        };
         // RFC 8829 §5.2.1: a random number below 2^63; low enough for those who read it as signed.
         let session_id = esp_wire::Rng::new(origin.seed).fork("session id").u64() >> 2;
         Ok(Call {
@@ -177,7 +183,7 @@ impl Call {
             ice,
             dtls,
             srtp: None,
-            rtp,
+            rtp: rtp.map(Box::new),
             sctp: None,
             channels: Channels::default(),
             max_send_message: 0,
@@ -210,7 +216,9 @@ impl Call {
         if let Err(error) = self.dtls.handle_timeout(now) {
             self.end(format!("DTLS failed: {error}"));
         }
-        self.rtp.handle_timeout(now);
+        if let Some(rtp) = &mut self.rtp {
+            rtp.handle_timeout(now);
+        }
         if let Some(sctp) = &mut self.sctp {
             sctp.handle_timeout(now);
         }
@@ -238,7 +246,10 @@ impl Call {
         [
             self.ice.poll_timeout().map(|due| due.map(Why::Ice)),
             self.dtls.poll_timeout().map(|due| due.map(Why::Dtls)),
-            self.rtp.poll_timeout().map(|due| due.map(Why::Rtp)),
+            self.rtp
+                .as_ref()
+                .and_then(|rtp| rtp.poll_timeout())
+                .map(|due| due.map(Why::Rtp)),
             self.sctp
                 .as_ref()
                 .and_then(Association::poll_timeout)
@@ -250,7 +261,9 @@ impl Call {
 
     /// Says goodbye; what that takes comes out of `poll_transmit`.
     pub(crate) fn say_goodbye(&mut self, now: Instant) {
-        self.rtp.close(now);
+        if let Some(rtp) = &mut self.rtp {
+            rtp.close(now);
+        }
         if let Some(sctp) = &mut self.sctp {
             sctp.abort(now, "the application disconnected");
         }

@@ -47,7 +47,7 @@ impl Call {
                     self.ice.restart(now);
                     self.on_local_restart();
                 }
-                self.negotiation.to_answer = Some(remote);
+                self.negotiation.to_answer = Some(Box::new(remote));
                 self.describe(now, config)
             }
         }
@@ -166,13 +166,15 @@ impl Call {
     }
 
     fn apply_media(&mut self, now: Instant, agreed: &Negotiated) -> Result<(), Error> {
+        let Some(rtp) = &mut self.rtp else {
+            return Ok(());
+        };
         let media: Vec<MediaConfig> = agreed.media.iter().map(local::media_config).collect();
-        self.rtp
-            .set_media(now, &media)
+        rtp.set_media(now, &media)
             .map_err(|error| Error::BadData(error.to_string()))?;
         let track = |kind| {
             let media = agreed.media.iter().find(|media| media.kind == kind)?;
-            self.rtp.track(&media.mid)
+            rtp.track(&media.mid)
         };
         self.tracks = Tracks {
             audio: track(Kind::Audio),

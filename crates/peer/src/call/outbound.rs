@@ -45,10 +45,10 @@ impl Call {
     }
 
     fn poll_media(&mut self, now: Instant, train: &mut Train) -> bool {
-        let Some(srtp) = &mut self.srtp else {
+        let (Some(srtp), Some(rtp)) = (&mut self.srtp, &mut self.rtp) else {
             return false;
         };
-        while let Some(class) = self.rtp.poll_transmit(now, train) {
+        while let Some(class) = rtp.poll_transmit(now, train) {
             let protected = match class {
                 Class::Rtp => srtp.sender.protect_rtp(train),
                 Class::Rtcp => srtp.sender.protect_rtcp(train),

@@ -75,12 +75,12 @@ impl Call {
         };
         let fits = |room: Room| path.size.saturating_sub(room.head + room.tail);
         self.dtls.set_below(path.room);
-        if let Some(srtp) = &self.srtp {
+        if let (Some(srtp), Some(rtp)) = (&self.srtp, &mut self.rtp) {
             let room = srtp.sender.rtp_room().plus(path.room);
             let rtcp_room = srtp.sender.rtcp_room().plus(path.room);
             // SRTCP adds more than SRTP: its packets must fit too.
-            self.rtp.set_path(room, fits(rtcp_room));
-            self.rtp.set_rtcp_room(rtcp_room);
+            rtp.set_path(room, fits(rtcp_room));
+            rtp.set_rtcp_room(rtcp_room);
         }
         if let Some(sctp) = &mut self.sctp {
             let room = self.dtls.room().plus(path.room);

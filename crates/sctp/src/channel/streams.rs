@@ -1,7 +1,7 @@
 //! Which channel is on which stream: two levels, so that few channels cost little and 65,535 cost
 //! four bytes each.
 
-const PAGE: usize = 256;
+const PAGE: usize = 64;
 const NONE: u32 = u32::MAX;
 /// RFC 8831 §6.2: 65,535 streams at most, and no stream 65,535.
 const STREAMS: u32 = 65_535;
