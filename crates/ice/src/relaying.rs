@@ -157,7 +157,7 @@ impl Agent {
         }
         let front = bytes.as_ptr() as usize;
         match client.handle_message(now, bytes) {
-            Incoming::Consumed => None,
+            Incoming::Consumed | Incoming::TooBig(..) => None,
             Incoming::Unreachable(peer) => {
                 let socket = relay.socket_for(peer)?;
                 self.on_unreachable(now, socket, peer);

@@ -65,6 +65,29 @@ impl ErrorCode {
             _ => "Error",
         }
     }
+
+    /// What it means for the user of a TURN server, in words; `None` where the phrase says it all.
+    pub const fn explanation(self) -> Option<&'static str> {
+        Some(match self.0 {
+            300 => "it wants another server to be asked",
+            400 => "it does not understand the request",
+            401 => "user name or password is wrong",
+            403 => "its administrator does not allow this",
+            420 => "it does not know something that was asked for",
+            437 => "it holds another allocation for this address and port, or none any more",
+            438 => "the request came too late after its challenge",
+            440 => "it has no address of this kind, IPv4 or IPv6",
+            441 => "the allocation belongs to another user",
+            442 => "it does not relay by this protocol",
+            443 => "the peer's address is of another kind, IPv4 or IPv6, than the relay's",
+            446 => "it has a connection to this peer already",
+            447 => "it cannot connect to the peer",
+            486 => "this user has as many allocations as it grants",
+            500 => "it is in trouble and may be asked again later",
+            508 => "it has no port or capacity left for this",
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for ErrorCode {

@@ -94,6 +94,9 @@ pub enum Incoming<'a> {
     },
     /// The server got an ICMP error for what we sent to this peer.
     Unreachable(SocketAddr),
+    /// What we sent to this peer was too big for its way, which takes packets of so many bytes, IP header
+    /// included; 0 when that is not known.
+    TooBig(SocketAddr, u32),
 }
 
 /// Why a TURN client wants to be woken.
@@ -151,6 +154,9 @@ pub struct TurnClient {
     pub(crate) peers: Peers,
     pub(crate) events: VecDeque<TurnEvent>,
     pub(crate) relayed: Vec<SocketAddr>,
+    pub(crate) reservation: Option<[u8; 8]>,
+    /// The server has not said that it does not know the attribute.
+    pub(crate) dont_fragment: bool,
     pub(crate) redirects: u32,
     pub(crate) last_sent: Instant,
     pub(crate) keepalive_due: bool,
@@ -160,7 +166,10 @@ pub struct TurnClient {
 impl TurnClient {
     /// A client that has not sent anything yet. Fails when the credentials cannot be sent.
     pub fn new(config: TurnConfig, origin: Origin) -> Result<Self, TurnError> {
+        config.check()?;
         Ok(TurnClient {
+            dont_fragment: config.dont_fragment,
+            reservation: None,
             auth: LongTermAuth::new(&config.username, &config.password)?,
             server: config.server,
             rotation: Rotation::default(),
@@ -250,6 +259,11 @@ impl TurnClient {
         &self.relayed
     }
 
+    /// The token of the port beside ours, when the server has reserved it; good for 30 s at another client.
+    pub fn reservation(&self) -> Option<[u8; 8]> {
+        self.reservation
+    }
+
     /// Whether data can flow.
     pub fn is_allocated(&self) -> bool {
         matches!(self.state, State::Allocated { .. })
@@ -282,7 +296,11 @@ impl TurnClient {
 
     /// Room that a train to this peer needs now.
     pub fn room(&self, peer: SocketAddr) -> Room {
-        crate::turn::send::room(self.has_channel(peer), peer, self.is_reliable())
+        let framing = crate::turn::send::Framing {
+            dont_fragment: self.dont_fragment,
+            reliable: self.is_reliable(),
+        };
+        framing.room(self.has_channel(peer), peer)
     }
 
     /// Does what its time has come for.
@@ -394,6 +412,11 @@ impl TurnClient {
         let mismatch = ErrorCode::ALLOCATION_MISMATCH;
         match purpose {
             Purpose::Close => self.end(TurnEvent::Closed),
+            // RFC 8656 §7.4: it is asked again without what it does not know.
+            Purpose::Allocate if self.dont_fragment && error.is_unknown("DONT-FRAGMENT") => {
+                self.dont_fragment = false;
+                self.request(now, Purpose::Allocate);
+            }
             Purpose::Allocate => self.fail(error),
             // RFC 8656 §8.2: the server has no such allocation any more.
             _ if matches!(error, TurnError::Refused(code, _) if code == mismatch) => {

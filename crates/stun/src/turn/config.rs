@@ -7,6 +7,7 @@ use std::time::Duration;
 use esp_wire::{SocketId, Transport};
 
 use crate::transaction::Retransmission;
+use crate::turn::TurnError;
 
 /// Which relayed addresses are asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,14 @@ pub struct TurnConfig {
     pub password: String,
     /// Which relayed addresses are asked for.
     pub families: Families,
+    /// Asks for an even port, and with `true` that the next one is reserved (EVEN-PORT);
+    /// [`TurnClient::reservation`](crate::turn::TurnClient::reservation) has the token then.
+    pub even_port: Option<bool>,
+    /// Asks for a port that was reserved so (RESERVATION-TOKEN).
+    pub reservation: Option<[u8; 8]>,
+    /// Asks that datagrams in Send indications are not fragmented on their way to the peer (DONT-FRAGMENT); left
+    /// out with a server that does not know it.
+    pub dont_fragment: bool,
     /// The lifetime that is asked for; the server decides. `None` leaves it to the server.
     pub lifetime: Option<Duration>,
     /// How requests are retransmitted over UDP.
@@ -61,6 +70,9 @@ impl TurnConfig {
             username: username.to_owned(),
             password: password.to_owned(),
             families: Families::V4,
+            even_port: None,
+            reservation: None,
+            dont_fragment: false,
             lifetime: None,
             retransmission: Retransmission::default(),
             // RFC 8445 §11: 15 s at least.
@@ -83,6 +95,41 @@ impl TurnConfig {
     pub fn with_families(mut self, families: Families) -> Self {
         self.families = families;
         self
+    }
+
+    /// Asks for an even port; with `reserve`, also for a reservation of the next.
+    #[must_use]
+    pub fn with_even_port(mut self, reserve: bool) -> Self {
+        self.even_port = Some(reserve);
+        self
+    }
+
+    /// Asks for the port that this token reserves.
+    #[must_use]
+    pub fn with_reservation(mut self, token: [u8; 8]) -> Self {
+        self.reservation = Some(token);
+        self
+    }
+
+    /// Asks for datagrams that are not fragmented.
+    #[must_use]
+    pub fn with_dont_fragment(mut self, on: bool) -> Self {
+        self.dont_fragment = on;
+        self
+    }
+
+    /// What excludes each other (RFC 8656 §7.1).
+    pub(crate) fn check(&self) -> Result<(), TurnError> {
+        let wrong = |what| Err(TurnError::Options(what));
+        let (even, token) = (self.even_port.is_some(), self.reservation.is_some());
+        match self.families {
+            _ if even && token => wrong("an even port and a reserved one exclude each other"),
+            Families::V6 | Families::Both if token => {
+                wrong("a reserved port has the family that it was reserved for")
+            }
+            Families::Both if even => wrong("an even port can be had in one family only"),
+            _ => Ok(()),
+        }
     }
 
     /// Sets the lifetime to ask for.

@@ -16,6 +16,8 @@ use crate::opaque::OpaqueStringError;
 pub enum TurnError {
     /// Misuse: user name or password cannot be sent.
     Credentials(OpaqueStringError),
+    /// Misuse: these options of [`TurnConfig`](crate::turn::TurnConfig) exclude each other.
+    Options(&'static str),
     /// Misuse: a request could not be formed.
     Build(BuildError),
     /// Misuse: the train was laid out with less room than [`TurnClient::room`] says.
@@ -46,6 +48,12 @@ pub enum TurnError {
 }
 
 impl TurnError {
+    /// Whether the server has said that it does not know this attribute.
+    pub(crate) fn is_unknown(&self, name: &str) -> bool {
+        let is = |words: &String| words.split(' ').any(|word| word == name);
+        matches!(self, TurnError::Refused(ErrorCode::UNKNOWN_ATTRIBUTE, words) if is(words))
+    }
+
     /// Whether another client address may help: the server holds an old allocation for this one
     /// (RFC 8656 §7.4, code 437).
     pub fn wants_other_socket(&self) -> bool {
@@ -57,6 +65,7 @@ impl fmt::Display for TurnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TurnError::Credentials(why) => write!(f, "user name or password is unusable: {why}"),
+            TurnError::Options(why) => f.write_str(why),
             TurnError::Build(why) => write!(f, "the request could not be formed: {why}"),
             TurnError::NoRoom => write!(f, "{RoomError}"),
             TurnError::NoAllocation => f.write_str("there is no allocation"),
@@ -64,10 +73,14 @@ impl fmt::Display for TurnError {
             TurnError::Integrity => f.write_str("the TURN server's answers are not authentic"),
             TurnError::Auth(why) => write!(f, "TURN: {why}"),
             TurnError::Refused(code, words) if words.is_empty() || words == code.reason() => {
-                write!(f, "the TURN server refused: {code}")
+                write!(f, "the TURN server refused: {code}{}", Why(*code))
             }
             TurnError::Refused(code, words) => {
-                write!(f, "the TURN server refused: {code}, {words:?}")
+                write!(
+                    f,
+                    "the TURN server refused: {code}{}, {words:?}",
+                    Why(*code)
+                )
             }
             TurnError::TryAlternate(server, _) => {
                 write!(f, "the TURN server sends us to {server}")
@@ -76,6 +89,18 @@ impl fmt::Display for TurnError {
             TurnError::Lost => f.write_str("the TURN server has lost the allocation"),
             TurnError::StreamClosed(why) => write!(f, "the stream to the TURN server ended: {why}"),
             TurnError::OutOfStep => f.write_str("the TURN server's stream makes no sense"),
+        }
+    }
+}
+
+/// What follows a code, if its phrase needs words.
+struct Why(ErrorCode);
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.explanation() {
+            Some(words) => write!(f, ": {words}"),
+            None => Ok(()),
         }
     }
 }

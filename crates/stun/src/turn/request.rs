@@ -68,6 +68,15 @@ impl TurnClient {
         if let Some(lifetime) = self.config.lifetime {
             builder.lifetime(lifetime);
         }
+        if let Some(reserve) = self.config.even_port {
+            builder.even_port(reserve);
+        }
+        if let Some(token) = &self.config.reservation {
+            builder.reservation_token(token);
+        }
+        if self.dont_fragment {
+            builder.dont_fragment();
+        }
         match self.config.families {
             Families::V4 => {}
             Families::V6 => {

@@ -28,6 +28,7 @@ enum Found {
     Nothing,
     Data(SocketAddr, Range<usize>),
     Unreachable(SocketAddr),
+    TooBig(SocketAddr, u32),
 }
 
 impl TurnClient {
@@ -41,6 +42,7 @@ impl TurnClient {
         match found {
             Found::Nothing => Incoming::Consumed,
             Found::Unreachable(peer) => Incoming::Unreachable(peer),
+            Found::TooBig(peer, mtu) => Incoming::TooBig(peer, mtu),
             Found::Data(peer, range) => {
                 let data = &mut bytes[range];
                 Incoming::Data { peer, data }
@@ -85,8 +87,12 @@ impl TurnClient {
             self.stats.unpermitted += 1;
             return Found::Nothing;
         }
-        if message.icmp().is_some() {
-            return Found::Unreachable(peer);
+        if let Some(icmp) = message.icmp() {
+            return match (peer.is_ipv4(), icmp.kind, icmp.code) {
+                // RFC 792: fragmentation needed; RFC 4443 §3.2: packet too big.
+                (true, 3, 4) | (false, 2, _) => Found::TooBig(peer, icmp.data),
+                _ => Found::Unreachable(peer),
+            };
         }
         let Some(data) = message.data() else {
             self.stats.malformed += 1;
@@ -164,6 +170,16 @@ impl TurnClient {
                 let name = response.alternate_domain().map(str::to_owned);
                 Err(TurnError::TryAlternate(server, name))
             }
+            _ if code == ErrorCode::UNKNOWN_ATTRIBUTE => {
+                let kinds = response.unknown_attributes().into_iter().flatten().take(8);
+                let names: Vec<_> = kinds
+                    .map(|kind| {
+                        let number = || format!("0x{:04x}", kind.0);
+                        kind.name().map_or_else(number, str::to_owned)
+                    })
+                    .collect();
+                Err(refused(code, &names.join(" ")))
+            }
             _ => Err(refused(code, words)),
         }
     }
@@ -204,6 +220,7 @@ impl TurnClient {
                 .push_back(TurnEvent::Failed(TurnError::NoRelayedAddress));
             return self.request(now, Purpose::Close);
         }
+        self.reservation = response.reservation_token();
         let lifetime = response.lifetime().unwrap_or(DEFAULT_LIFETIME);
         self.set_lifetime(now, lifetime);
         self.events.push_back(TurnEvent::Allocated {

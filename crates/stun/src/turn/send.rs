@@ -10,23 +10,31 @@ use crate::header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, type
 use crate::turn::frame::{CHANNEL_HEADER, channel_header};
 use crate::turn::{TurnClient, TurnError};
 
-/// Bytes of a Send indication before its data: header, XOR-PEER-ADDRESS, header of DATA.
-const fn send_header(ipv4: bool) -> usize {
-    HEADER_LEN + 4 + if ipv4 { 8 } else { 20 } + 4
+/// Bytes of a Send indication before its data: header, DONT-FRAGMENT, XOR-PEER-ADDRESS, header of DATA.
+const fn send_header(ipv4: bool, dont_fragment: bool) -> usize {
+    HEADER_LEN + if dont_fragment { 4 } else { 0 } + 4 + if ipv4 { 8 } else { 20 } + 4
 }
 
-/// Room that the framing takes.
-pub(crate) fn room(channel: bool, peer: SocketAddr, reliable: bool) -> Room {
-    match channel {
-        true => Room {
-            head: CHANNEL_HEADER,
-            // RFC 8656 §12.5: padding is needed over streams only.
-            tail: if reliable { 3 } else { 0 },
-        },
-        false => Room {
-            head: send_header(peer.is_ipv4()),
-            tail: 3,
-        },
+/// What the framing depends on besides the peer.
+pub(crate) struct Framing {
+    pub(crate) dont_fragment: bool,
+    pub(crate) reliable: bool,
+}
+
+impl Framing {
+    /// Room that it takes.
+    pub(crate) fn room(&self, channel: bool, peer: SocketAddr) -> Room {
+        match channel {
+            true => Room {
+                head: CHANNEL_HEADER,
+                // RFC 8656 §12.5: padding is needed over streams only.
+                tail: if self.reliable { 3 } else { 0 },
+            },
+            false => Room {
+                head: send_header(peer.is_ipv4(), self.dont_fragment),
+                tail: 3,
+            },
+        }
     }
 }
 
@@ -72,13 +80,14 @@ impl TurnClient {
         train: &mut Train,
         peer: SocketAddr,
     ) -> Result<(), TurnError> {
-        let head = send_header(peer.is_ipv4());
+        let dont_fragment = self.dont_fragment;
+        let head = send_header(peer.is_ipv4(), dont_fragment);
         let lengths = grow(train, head, true)?;
         let last = train.len() - 1;
         for (index, segment) in train.segments_mut().enumerate() {
             let id = TransactionId::random(&mut self.rng);
             let len = lengths.of(index, last);
-            write_send_header(segment, peer, id, len);
+            write_send_header(segment, peer, id, len, dont_fragment);
             segment[head + len..].fill(0);
         }
         Ok(())
@@ -119,7 +128,13 @@ fn grow(train: &mut Train, head: usize, pad: bool) -> Result<Lengths, TurnError>
 }
 
 /// Writes what precedes the data of a Send indication; the segment ends where the message does.
-fn write_send_header(segment: &mut [u8], peer: SocketAddr, id: TransactionId, len: usize) {
+fn write_send_header(
+    segment: &mut [u8],
+    peer: SocketAddr,
+    id: TransactionId,
+    len: usize,
+    dont_fragment: bool,
+) {
     let body = (segment.len() - HEADER_LEN) as u16;
     let kind = type_field(Class::Indication, Method::SEND);
     segment[..2].copy_from_slice(&kind.to_be_bytes());
@@ -127,10 +142,15 @@ fn write_send_header(segment: &mut [u8], peer: SocketAddr, id: TransactionId, le
     segment[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
     segment[8..HEADER_LEN].copy_from_slice(&id.0);
     let (address, address_len) = address::write(peer, Mask::Xor(id));
-    let at = HEADER_LEN + 4;
-    segment[HEADER_LEN..HEADER_LEN + 2]
-        .copy_from_slice(&AttributeType::XOR_PEER_ADDRESS.0.to_be_bytes());
-    segment[HEADER_LEN + 2..at].copy_from_slice(&(address_len as u16).to_be_bytes());
+    let mut at = HEADER_LEN;
+    if dont_fragment {
+        segment[at..at + 2].copy_from_slice(&AttributeType::DONT_FRAGMENT.0.to_be_bytes());
+        segment[at + 2..at + 4].fill(0);
+        at += 4;
+    }
+    segment[at..at + 2].copy_from_slice(&AttributeType::XOR_PEER_ADDRESS.0.to_be_bytes());
+    segment[at + 2..at + 4].copy_from_slice(&(address_len as u16).to_be_bytes());
+    let at = at + 4;
     segment[at..at + address_len].copy_from_slice(&address[..address_len]);
     let at = at + address_len;
     segment[at..at + 2].copy_from_slice(&AttributeType::DATA.0.to_be_bytes());

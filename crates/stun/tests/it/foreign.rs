@@ -52,17 +52,17 @@ impl Bench {
         TheirInstant::from_nanos(self.now.as_nanos() as i64)
     }
 
-    fn to_server(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+    fn reach_server(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         let now = self.their_now();
         let sent = turn_server_proto::api::Transmit::new(bytes, TransportType::Udp, from, to);
         let reply = self.server.recv(sent, now).map(|reply| reply.build());
         if let Some(reply) = reply {
-            self.from_server(reply.from, reply.to, reply.data);
+            self.deliver(reply.from, reply.to, reply.data);
         }
         self.run_server();
     }
 
-    fn from_server(&mut self, from: SocketAddr, to: SocketAddr, mut bytes: Vec<u8>) {
+    fn deliver(&mut self, from: SocketAddr, to: SocketAddr, mut bytes: Vec<u8>) {
         if to != client() {
             return self.beyond.push((from, to, bytes));
         }
@@ -99,7 +99,7 @@ impl Bench {
             );
         }
         while let Some(sent) = self.server.poll_transmit(now) {
-            self.from_server(sent.from, sent.to, sent.data);
+            self.deliver(sent.from, sent.to, sent.data);
         }
     }
 
@@ -112,7 +112,7 @@ impl Bench {
             if message.is_ok_and(|message| message.integrity().is_some()) {
                 self.requests.push(bytes.clone());
             }
-            self.to_server(client(), to, bytes);
+            self.reach_server(client(), to, bytes);
         }
         self.run_server();
         while let Some(event) = self.client.poll_event() {
@@ -153,7 +153,7 @@ impl Bench {
         self.client.wrap(self.now, &mut self.train, peer).unwrap();
         let to = self.train.destination().unwrap().remote;
         let bytes = self.train.segment(0).to_vec();
-        self.to_server(client(), to, bytes);
+        self.reach_server(client(), to, bytes);
     }
 }
 
@@ -181,12 +181,12 @@ fn sha_256_and_both_families() {
         bench.settle();
         assert!(bench.events.contains(&TurnEvent::Permitted(peer.ip())));
         bench.send(peer, b"by indication");
-        bench.to_server(peer, relay, b"and back".to_vec());
+        bench.reach_server(peer, relay, b"and back".to_vec());
         bench.client.bind_channel(bench.now, peer);
         bench.settle();
         assert!(bench.events.contains(&TurnEvent::ChannelBound(peer)));
         bench.send(peer, b"by channel");
-        bench.to_server(peer, relay, b"back too".to_vec());
+        bench.reach_server(peer, relay, b"back too".to_vec());
         let out: Vec<_> = bench.beyond.drain(..).collect();
         let sent = |data: &[u8]| (relay, peer, data.to_vec());
         assert_eq!(out, [sent(b"by indication"), sent(b"by channel")]);
@@ -228,13 +228,13 @@ fn it_outlives_nonces_permissions_channels_and_its_lifetime() {
     bench.advance(Duration::from_secs(3_600));
     assert!(bench.client.is_allocated(), "{:?}", bench.events);
     bench.send(peer, b"still here");
-    bench.to_server(peer, relay, b"me too".to_vec());
+    bench.reach_server(peer, relay, b"me too".to_vec());
     assert_eq!(bench.beyond, [(relay, peer, b"still here".to_vec())]);
     assert_eq!(bench.heard, [(peer, b"me too".to_vec())]);
     bench.client.close(bench.now);
     bench.settle();
     assert_eq!(bench.events.last(), Some(&TurnEvent::Closed));
-    bench.to_server(peer, relay, b"anyone?".to_vec());
+    bench.reach_server(peer, relay, b"anyone?".to_vec());
     assert_eq!(bench.heard.len(), 1);
 }
 

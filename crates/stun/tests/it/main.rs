@@ -6,6 +6,7 @@ mod auth;
 mod differential;
 mod foreign;
 mod messages;
+mod refusals;
 mod round_trip;
 mod turn;
 mod vectors;

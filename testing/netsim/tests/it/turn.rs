@@ -205,7 +205,8 @@ fn refusals_are_told_in_words() {
     let mut full = server();
     full.quota = 0;
     let (error, _) = failure(full, "pass");
-    let text = "the TURN server refused: 486 (Allocation Quota Reached)";
+    let text = "the TURN server refused: 486 (Allocation Quota Reached): this user has as many \
+                allocations as it grants";
     assert_eq!(error.to_string(), text);
 }
 

@@ -65,7 +65,7 @@ impl TurnUser {
 
     fn note(&mut self, incoming: Incoming<'_>) {
         match incoming {
-            Incoming::Consumed => {}
+            Incoming::Consumed | Incoming::TooBig(..) => {}
             Incoming::Data { peer, data } => self.heard.push((peer, data.to_vec())),
             Incoming::Unreachable(peer) => self.unreachable.push(peer),
         }
