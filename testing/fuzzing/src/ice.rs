@@ -45,6 +45,8 @@ struct World {
     now: Instant,
     train: Train,
     names: BTreeMap<String, IpAddr>,
+    /// Whether datagrams arrive.
+    udp: bool,
 }
 
 /// Steps of two agents and of the network between them; after each, bounds hold.
@@ -63,7 +65,7 @@ pub(crate) fn agents(data: &[u8]) {
 }
 
 impl World {
-    /// With TCP, or not; one side may be a lite agent.
+    /// With TCP, or not; one side may be a lite agent; without UDP.
     fn new(kind: u8) -> Self {
         let tcp = kind & 1 != 0;
         let lite = (kind & 6 == 6).then_some(usize::from(kind >> 3 & 1));
@@ -95,6 +97,7 @@ impl World {
             now: Instant::ZERO,
             train: Train::with_capacity(2_000),
             names: BTreeMap::new(),
+            udp: kind & 16 == 0,
         };
         world.interfaces(0, 1);
         world.interfaces(1, 1);
@@ -383,6 +386,9 @@ impl World {
             }
             return;
         }
+        if !self.udp {
+            return;
+        }
         let sockets = &self.sides[side].sockets;
         // Streams that nobody took have no local address here.
         let Some((_, from)) = sockets.iter().find(|(socket, _)| *socket == to.socket) else {
@@ -466,6 +472,34 @@ impl World {
             Action::Withdraw { name } => {
                 self.names.remove(&name);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_tcp_streams_are_opened_and_carry_checks() {
+        let mut world = World::new(1 | 16);
+        // Both describe themselves, tell their candidates, and have half a second.
+        let mut bytes = Bytes::new(&[0, 0x80, 1, 0x81, 11, 50]);
+        while !bytes.is_empty() {
+            world.step(&mut bytes);
+            world.drain();
+        }
+        for side in &world.sides {
+            assert!(!side.streams.is_empty());
+            let streams: Vec<_> = side.agent.candidates().iter().collect();
+            let stream = |base: SocketAddr| {
+                let udp = esp_ice::CandidateTransport::Udp;
+                streams
+                    .iter()
+                    .any(|one| one.base == base && one.transport != udp)
+            };
+            let mut pairs = side.agent.pairs().into_iter();
+            assert!(pairs.any(|pair| stream(pair.base) && pair.requests_received > 0));
         }
     }
 }
