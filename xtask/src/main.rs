@@ -58,7 +58,7 @@ enum Chore {
     },
     /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
     Tables {
-        /// Which one: `goodput` or `ice`
+        /// Which one: `goodput`, `fairness`, `ice` or `str0m`
         name: String,
     },
     /// Makes many calls in one process and counts threads, sockets and memory

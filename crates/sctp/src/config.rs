@@ -72,6 +72,9 @@ pub struct Config {
     pub interleaving: bool,
     /// Lets the DTLS below stand in for the checksum when the peer agrees (RFC 9653); on.
     pub zero_checksum: bool,
+    /// Offers explicit congestion notification; off. The layers below must keep the ECN mark of the
+    /// trains, and tell it by [`Association::handle_marked_input`](crate::Association).
+    pub ecn: bool,
     /// Looks for larger packets where [`Association::set_largest_packet`](crate::Association) lets it
     /// (RFC 8899); on.
     pub path_mtu_discovery: bool,
@@ -103,6 +106,7 @@ impl Default for Config {
             cookie_lifetime: Duration::from_secs(60),
             interleaving: true,
             zero_checksum: true,
+            ecn: false,
             path_mtu_discovery: true,
             scheduling: Scheduling::WeightedFair,
             congestion: congestion::Algorithm::default(),
@@ -159,6 +163,12 @@ impl Config {
     /// With or without the offer to skip checksums.
     pub fn with_zero_checksum(mut self, on: bool) -> Self {
         self.zero_checksum = on;
+        self
+    }
+
+    /// With or without explicit congestion notification.
+    pub fn with_ecn(mut self, on: bool) -> Self {
+        self.ecn = on;
         self
     }
 

@@ -51,7 +51,7 @@ impl From<&Init> for PeerInit {
 pub(crate) struct Forged;
 
 const MAC: usize = 16;
-const BODY: usize = 8 + 4 * 7 + 2 * 2 + 4;
+const BODY: usize = 8 + 4 * 7 + 2 * 2 + 5;
 
 /// Makes and opens cookies; the key is secret.
 pub(crate) struct Jar {
@@ -97,6 +97,7 @@ impl Jar {
             u8::from(has.reconfig),
             u8::from(has.interleaving),
             u8::from(has.zero_checksum),
+            u8::from(has.ecn),
         ]);
         let mac = siphash128(self.key, &bytes);
         bytes.extend_from_slice(&mac);
@@ -133,7 +134,7 @@ impl Jar {
         }
         let [local_tag, local_tsn, tag, tsn, window, tie_local, tie_peer] = words;
         let (outbound, inbound) = (reader.u16().ok()?, reader.u16().ok()?);
-        let flags: [u8; 4] = reader.array().ok()?;
+        let flags: [u8; 5] = reader.array().ok()?;
         Some(Cookie {
             created,
             local_tag,
@@ -149,6 +150,7 @@ impl Jar {
                     reconfig: flags[1] != 0,
                     interleaving: flags[2] != 0,
                     zero_checksum: flags[3] != 0,
+                    ecn: flags[4] != 0,
                 },
             },
             tie: (tie_local, tie_peer),

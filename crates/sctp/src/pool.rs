@@ -43,6 +43,14 @@ impl Pool {
         free.unwrap_or_default()
     }
 
+    /// The capacity of the buffer that [`Pool::take`] gives for `len` bytes.
+    pub(crate) fn capacity(len: usize) -> usize {
+        match len > LARGEST {
+            true => len,
+            false => SMALLEST << Self::class(len),
+        }
+    }
+
     /// An empty buffer for at least `len` bytes.
     pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
         if len > LARGEST {

@@ -35,6 +35,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Reductions of the congestion window.
     pub congestion_events: u64,
+    /// Packets that came with the mark of a long queue (ECN).
+    pub marks_received: u64,
     /// Reductions taken back.
     pub spurious_events: u64,
     /// Smoothed round trip; zero before the first sample.

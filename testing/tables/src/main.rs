@@ -6,9 +6,10 @@ fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     let table = match name.as_str() {
         "goodput" => esp_tables::goodput::table(),
+        "fairness" => esp_tables::goodput::fairness(),
         "ice" => esp_tables::ice::table(),
         other => {
-            eprintln!("there is no table {other:?}; there are: goodput, ice");
+            eprintln!("there is no table {other:?}; there are: fairness, goodput, ice");
             return ExitCode::FAILURE;
         }
     };

@@ -10,7 +10,7 @@
 
 use esp_wire::{Instant, Rng};
 
-use super::{Association, Phase, delivery::Notice};
+use super::{Association, Phase, delivery::Notice, ecn::Marks};
 use crate::{
     CloseReason, Error, Malformed, Misuse, PeerMisbehaved, Why,
     chunk::{
@@ -122,6 +122,7 @@ impl Association {
             reconfig: true,
             interleaving: self.config.interleaving,
             zero_checksum: self.config.zero_checksum,
+            ecn: self.config.ecn,
         }
     }
 
@@ -318,6 +319,7 @@ impl Association {
         let agreed = self.extensions().common(peer.extensions);
         // RFC 9653 §5.2: each direction alone; we may leave it out when the peer announced so.
         self.zero_checksum = agreed.zero_checksum;
+        self.marks = Marks::new(agreed.ecn);
         self.out.rto.progress();
         self.out.start(Agreed {
             first_tsn: serial::start(local_tsn),

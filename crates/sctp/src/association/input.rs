@@ -143,6 +143,7 @@ impl Association {
             self.fail_with(PeerMisbehaved::EmptyData, cause::NO_USER_DATA, &tsn);
             return Next::Stop;
         }
+        self.note_marked(data.tsn);
         if u32::from(data.stream) >= self.reconfig.inbound() {
             self.refuse_stream(&data);
             return Next::Continue;
@@ -245,7 +246,9 @@ impl Association {
             kind::SHUTDOWN_COMPLETE => self.on_shutdown_complete(),
             kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.on_forward(chunk),
             kind::RE_CONFIG if self.phase.is_connected() => self.on_reconfig(now, chunk.value),
-            kind::RE_CONFIG | kind::PAD => {}
+            kind::ECNE if self.phase.is_connected() => self.on_echo(now, chunk.value),
+            kind::CWR if self.phase.is_connected() => self.on_reduced(chunk.value),
+            kind::RE_CONFIG | kind::PAD | kind::ECNE | kind::CWR => {}
             _ => return self.on_unknown(chunk),
         }
         Next::Continue

@@ -9,6 +9,7 @@
 mod channels;
 mod commands;
 mod delivery;
+mod ecn;
 mod handshake;
 mod input;
 mod output;
@@ -31,6 +32,7 @@ use crate::{
     timers::Timers,
 };
 use delivery::Delivering;
+use ecn::Marks;
 use handshake::Handshake;
 use output::Control;
 use reset::Reconfig;
@@ -66,6 +68,7 @@ pub struct Association {
     peer: PeerInit,
     /// Packets leave without a checksum.
     zero_checksum: bool,
+    marks: Marks,
     out: Outgoing,
     inc: Incoming,
     channels: Channels,
@@ -143,6 +146,7 @@ impl Association {
             local_tag: 0,
             peer: PeerInit::default(),
             zero_checksum: false,
+            marks: Marks::default(),
             out: Outgoing::new(&config, origin.now, DEFAULT_PACKET),
             inc: Incoming::new(&config),
             channels: Channels::default(),

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use esp_wire::{Instant, Train};
+use esp_wire::{Ecn, Instant, Train};
 
 use super::{Association, Phase, timeout::heartbeat};
 use crate::{
@@ -150,7 +150,10 @@ impl Association {
         }
         let size = self.packet_size.max(self.out.needed_size());
         let sends_data = self.phase.sends_data();
-        let urgent = self.control.is_due() || self.inc.tracker.is_due() || self.out.skip_is_due();
+        let urgent = self.control.is_due()
+            || self.mark_is_due()
+            || self.inc.tracker.is_due()
+            || self.out.skip_is_due();
         let bulk = sends_data && self.out.has_bulk(2);
         let content = match (urgent, bulk) {
             (true, true) => Content::ControlOnly,
@@ -162,6 +165,7 @@ impl Association {
             // RFC 9260 §6.9: a chunk that was cut for larger packets is never cut again.
             train.allow_fragments();
         }
+        let packets = self.out.packets();
         let mut stop = self.push_packet(now, train, content);
         if train.is_empty() && content == Content::ControlOnly {
             stop = self.push_packet(now, train, Content::Both);
@@ -186,6 +190,9 @@ impl Association {
             if train.len() == before {
                 break;
             }
+        }
+        if self.marks.active && self.out.packets() > packets {
+            train.set_ecn(Ecn::Ect0);
         }
         self.after_transmit(now, stop);
         true
@@ -259,6 +266,7 @@ impl Association {
             }
             self.control.chunks.pop_front();
         }
+        self.fill_reduced(packet);
         if self.control.shutdown_ack_due && packet.chunk(kind::SHUTDOWN_ACK, 0, 4).is_some() {
             self.control.shutdown_ack_due = false;
         }
@@ -278,6 +286,7 @@ impl Association {
     }
 
     fn fill_sack(&mut self, now: Instant, packet: &mut Builder<'_>) {
+        self.fill_echo(packet);
         let window = self.inc.window();
         if self.inc.tracker.emit(packet, window, now) {
             self.stats.sacks_sent += 1;

@@ -221,8 +221,11 @@ impl Association {
                 Request::AddOutgoing { sequence, count } => {
                     self.answer(sequence, |this| this.grant_streams(u32::from(count)))
                 }
-                Request::TsnReset { sequence } | Request::AddIncoming { sequence, .. } => {
-                    // Nothing in WebRTC asks for these.
+                Request::AddIncoming { sequence, count } => {
+                    self.answer(sequence, |this| this.streams_asked(u32::from(count)));
+                }
+                // RFC 8831 §6.2 has no use for it: channels are numbered by streams, not by TSNs.
+                Request::TsnReset { sequence } => {
                     self.answer(sequence, |_| Outcome::Denied);
                 }
             }
@@ -331,6 +334,18 @@ impl Association {
         match self.reconfig.inbound + count <= 65_535 {
             true => {
                 self.reconfig.inbound += count;
+                Outcome::Performed
+            }
+            false => Outcome::Denied,
+        }
+    }
+
+    /// RFC 6525 §5.2.6: the peer wants us to have more streams to send on; our own request follows.
+    fn streams_asked(&mut self, count: u32) -> Outcome {
+        let wanted = self.reconfig.outbound + count;
+        match wanted <= 65_535 {
+            true => {
+                self.reconfig.desired = self.reconfig.desired.max(wanted);
                 Outcome::Performed
             }
             false => Outcome::Denied,

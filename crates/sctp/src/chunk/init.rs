@@ -38,6 +38,8 @@ pub(crate) struct Extensions {
     pub(crate) interleaving: bool,
     /// Zero checksums over DTLS (RFC 9653).
     pub(crate) zero_checksum: bool,
+    /// Explicit congestion notification (RFC 4960 appendix A).
+    pub(crate) ecn: bool,
 }
 
 impl Extensions {
@@ -48,6 +50,7 @@ impl Extensions {
             reconfig: self.reconfig && other.reconfig,
             interleaving: self.interleaving && other.interleaving,
             zero_checksum: self.zero_checksum && other.zero_checksum,
+            ecn: self.ecn && other.ecn,
         }
     }
 }
@@ -106,6 +109,7 @@ impl Init {
                 self.extensions.interleaving = has(kind::I_DATA);
                 self.extensions.forward_tsn |= has(kind::FORWARD_TSN);
             }
+            parameter::ECN => self.extensions.ecn = true,
             parameter::HOST_NAME => self.host_name = true,
             // Addresses and preferences mean nothing inside DTLS (RFC 8261 §5); a report that the
             // peer did not know a parameter of ours is answered by the parameter's absence.
@@ -114,7 +118,6 @@ impl Init {
             | parameter::UNRECOGNIZED
             | parameter::COOKIE_PRESERVATIVE
             | parameter::ADDRESS_TYPES
-            | parameter::ECN
             | parameter::ADAPTATION => {}
             _ => return Ok(self.unknown(kind, whole)),
         }
@@ -146,6 +149,9 @@ impl Init {
         }
         if has.zero_checksum {
             put_parameter(&mut value, parameter::ZERO_CHECKSUM, &DTLS.to_be_bytes());
+        }
+        if has.ecn {
+            put_parameter(&mut value, parameter::ECN, &[]);
         }
         let chunks = [
             (has.reconfig, kind::RE_CONFIG),

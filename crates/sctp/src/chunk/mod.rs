@@ -26,6 +26,9 @@ pub(crate) mod kind {
     pub(crate) const ERROR: u8 = 9;
     pub(crate) const COOKIE_ECHO: u8 = 10;
     pub(crate) const COOKIE_ACK: u8 = 11;
+    /// RFC 4960 appendix A.
+    pub(crate) const ECNE: u8 = 12;
+    pub(crate) const CWR: u8 = 13;
     pub(crate) const SHUTDOWN_COMPLETE: u8 = 14;
     /// RFC 8260 §2.1.
     pub(crate) const I_DATA: u8 = 64;

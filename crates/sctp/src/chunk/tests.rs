@@ -86,6 +86,7 @@ fn an_init_names_its_extensions() {
             reconfig: true,
             interleaving: true,
             zero_checksum: true,
+            ecn: true,
         },
         ..Init::default()
     };
@@ -97,6 +98,7 @@ fn an_init_names_its_extensions() {
     let expected = [
         (0xc000, vec![]),
         (0x8001, vec![0, 0, 0, 1]),
+        (0x8000, vec![]),
         (0x8008, vec![130, 192, 64, 194]),
     ];
     assert_eq!(parameters, expected);

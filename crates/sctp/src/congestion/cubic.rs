@@ -10,6 +10,8 @@ use super::{Acknowledged, Congestion, initial_window};
 const C: f64 = 0.4;
 /// RFC 9438 §5: the factor of reduction.
 pub(super) const BETA: f64 = 0.7;
+/// RFC 8511 §3: the same after a mark, since queues that mark are short.
+const MARKED: f64 = 0.85;
 /// RFC 9406 §4.3: bounds of the rise in delay that ends slow start.
 const MIN_RISE: Duration = Duration::from_millis(4);
 const MAX_RISE: Duration = Duration::from_millis(16);
@@ -234,6 +236,11 @@ impl Congestion for Cubic {
     fn on_congestion(&mut self, _now: Instant) {
         self.keep();
         self.reduce(BETA);
+    }
+
+    fn on_marked(&mut self, _now: Instant) {
+        self.keep();
+        self.reduce(MARKED);
     }
 
     fn on_timeout(&mut self, _now: Instant) {

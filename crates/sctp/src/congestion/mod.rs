@@ -5,9 +5,15 @@
 //! the round trip, which RFC 9260's additive increase does not, and shares fairly with the TCP and
 //! QUIC flows beside it, most of which run it too. But devices hang on radio links, where packets
 //! get lost without any queue being full, and there every window that a loss always reduces is tiny:
-//! 1 % of loss leaves CUBIC 6 of 100 Mbit/s at a round trip of 20 ms. [`Tolerant`], the default, is
-//! CUBIC where a queue overflows, and keeps its window where round trips show that none did. A
-//! model of the path as in BBR would do so too, but takes what it likes from flows that obey loss.
+//! 1 % of loss leaves CUBIC 6 of 100 Mbit/s at a round trip of 20 ms. [`Tolerant`], the default, starts
+//! and reduces as CUBIC does where a queue overflows, and keeps its window where round trips show that none
+//! did. (A model of the path as in BBR would do so too, but takes what it likes from flows that obey
+//! loss.) Its growth is additive, since shares become equal by that much sooner than along CUBIC's curve.
+//!
+//! Proportional rate reduction (RFC 6937, RFC 9937) is not used: it keeps a sender from falling silent,
+//! or sending a burst, while what is in flight falls to the reduced window. Here the pacer spreads
+//! packets in any case, the first packet after a reduction leaves at once, reductions are by 30 % at
+//! most, and in the default not at all where no queue was full.
 
 mod cubic;
 mod pacer;
@@ -51,6 +57,12 @@ pub trait Congestion: fmt::Debug + Send {
 
     /// The first loss of a round trip was noticed.
     fn on_congestion(&mut self, now: Instant);
+
+    /// A queue marked a packet, at most once a round trip (RFC 3168): the same as a loss, unless an
+    /// algorithm knows better.
+    fn on_marked(&mut self, now: Instant) {
+        self.on_congestion(now);
+    }
 
     /// So many chunks were noticed to be lost; comes before [`Congestion::on_congestion`].
     fn on_lost(&mut self, _chunks: usize) {}

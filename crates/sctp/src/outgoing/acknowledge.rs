@@ -221,6 +221,13 @@ impl Outgoing {
         self.scratch.lost = lost;
     }
 
+    /// A queue marked a packet of ours instead of dropping it.
+    pub(crate) fn on_marked(&mut self, now: Instant) {
+        self.congestion.on_marked(now);
+        self.counts.congestion += 1;
+        self.update_pace();
+    }
+
     fn give_up_lost(&mut self, channels: &mut Channels, now: Instant, lost: &mut Vec<u64>) {
         for tsn in lost.drain(..) {
             if let Some(entry) = self.flight.entry(tsn).copied()

@@ -202,6 +202,11 @@ impl Outgoing {
         self.starves(key, channels.get(key)?).then_some(key)
     }
 
+    /// Packets with data that have left.
+    pub(crate) fn packets(&self) -> u64 {
+        self.next_packet
+    }
+
     /// The TSN sent last.
     pub(crate) fn last_tsn(&self) -> u64 {
         self.flight.next_tsn() - 1

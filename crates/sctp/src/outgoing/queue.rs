@@ -17,6 +17,17 @@ const OVERHEAD: usize = 128;
 /// Free buffers that are kept for the next messages, in bytes.
 const POOL: usize = 8 << 20;
 
+/// What a message of `len` bytes is charged: buffers come in sizes of their own.
+fn cost(len: usize) -> usize {
+    // An empty message has one byte on the wire (RFC 8831 §6.6).
+    let len = len.max(1);
+    let rest = match len % SEGMENT {
+        0 => 0,
+        rest => Pool::capacity(rest) + OVERHEAD,
+    };
+    len / SEGMENT * (Pool::capacity(SEGMENT) + OVERHEAD) + rest
+}
+
 /// When to give a message up (RFC 3758).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
@@ -128,13 +139,13 @@ impl Store {
 
     /// True when a message of `len` bytes may be queued.
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        self.charged == 0 || self.charged + len + OVERHEAD <= self.limit
+        self.charged == 0 || self.charged + cost(len) <= self.limit
     }
 
     /// True when a message that was refused should be tried again: not before a quarter of the
     /// buffer is free, lest every packet wakes the application.
     pub(crate) fn invites(&self, len: usize) -> bool {
-        self.charged == 0 || self.charged + len + OVERHEAD <= self.limit - self.limit / 4
+        self.charged == 0 || self.charged + cost(len) <= self.limit - self.limit / 4
     }
 
     /// Bytes that were not sent yet.

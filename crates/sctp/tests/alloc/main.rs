@@ -1,5 +1,7 @@
-//! Packets in a steady flow allocate nothing.
+//! Packets in a steady flow allocate nothing, and attackers cost bounded memory.
 #![allow(unsafe_code, reason = "a global allocator that counts")]
+
+mod attack;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -12,6 +14,8 @@ use esp_wire::{DataKind, Instant, Origin, Room, Train};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that this thread has allocated and not freed.
+    static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -20,17 +24,20 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        LIVE.with(|live| live.set(live.get() + layout.size() as i64));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.with(|live| live.set(live.get() - layout.size() as i64));
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        LIVE.with(|live| live.set(live.get() + size as i64 - layout.size() as i64));
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }

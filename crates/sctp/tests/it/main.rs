@@ -1,6 +1,7 @@
 //! Associations in pairs, over a link that loses, delays, reorders and duplicates.
 
 mod channels;
+mod ecn;
 mod goodput;
 mod handshake;
 mod link;
@@ -8,4 +9,5 @@ mod other;
 mod partial;
 mod path;
 mod random;
+mod reconfig;
 mod transfer;

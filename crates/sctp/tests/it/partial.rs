@@ -1,8 +1,9 @@
 //! Partial reliability: exactly what the policy says.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, time::Duration};
 
 use esp_sctp::{ChannelConfig, Config, Reliability};
+use esp_wire::Rng;
 
 use crate::link::{Link, Net, Seen, pattern};
 
@@ -179,4 +180,65 @@ fn a_reliable_channel_is_untouched_by_the_losses_of_another() {
         .map(|data| u32::from_be_bytes([data[0], data[1], data[2], data[3]]))
         .collect();
     assert_eq!(firm, (0..200).collect::<Vec<u32>>());
+}
+
+/// Indices of the one-fragment messages in a packet.
+fn indices(packet: &[u8]) -> Vec<usize> {
+    let mut rest = &packet[12..];
+    let mut indices = Vec::new();
+    while rest.len() >= 4 {
+        let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+        let payload = match rest[0] {
+            0 => rest.get(16..len),
+            64 => rest.get(20..len),
+            _ => None,
+        };
+        if let Some([a, b, c, d, ..]) = payload
+            && len > 100
+        {
+            indices.push(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        }
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+    indices
+}
+
+#[test]
+fn no_message_is_sent_more_often_than_its_policy_says() {
+    for (limit, ordered, interleaving) in [
+        (0, true, true),
+        (0, false, false),
+        (1, true, false),
+        (3, false, true),
+    ] {
+        let side = Config::default().with_interleaving(interleaving);
+        let mut net = Net::connected(3, [side.clone(), side], Link::default());
+        // How often each message left, and whether one of them passed.
+        let log = Rc::new(RefCell::new(vec![(0, false); 300]));
+        let kept = Rc::clone(&log);
+        let mut rng = Rng::new([limit as u8; 32]);
+        net.filter = Some(Box::new(move |from, packet| {
+            let drops = rng.chance(0.2);
+            if from == 0 {
+                for index in indices(packet) {
+                    let entry = &mut kept.borrow_mut()[index];
+                    *entry = (entry.0 + 1, entry.1 || !drops);
+                }
+            }
+            drops
+        }));
+        let config = ChannelConfig {
+            ordered,
+            ..ChannelConfig::new("x").with_reliability(Reliability::MaxRetransmits(limit))
+        };
+        let arrived = stream(&mut net, config, 300, 100, Duration::from_millis(3));
+        let arrived: BTreeSet<usize> = arrived.into_iter().collect();
+        for (index, (sent, passed)) in log.borrow().iter().enumerate() {
+            let case = format!("{limit} {ordered} {interleaving}: {index} left {sent} times");
+            assert!((1..=1 + usize::from(limit)).contains(sent), "{case}");
+            assert_eq!(arrived.contains(&index), *passed, "{case}");
+            assert!(*passed || *sent == 1 + usize::from(limit), "{case}");
+        }
+        assert!(arrived.len() > 200);
+    }
 }

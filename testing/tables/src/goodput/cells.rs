@@ -1,6 +1,6 @@
 //! The cells of the table, and its text.
 
-use super::{Cell, Outcome, Weather, line, run};
+use super::{Cell, Outcome, VOLUME, Weather, line, run};
 
 /// Round trips in ms.
 const ROUND_TRIPS: [u64; 7] = [1, 10, 20, 50, 100, 200, 400];
@@ -13,11 +13,17 @@ pub const BUFFER: usize = 4 << 20;
 /// Buffers of a server that serves long fat paths.
 pub const LARGE_BUFFER: usize = 64 << 20;
 
-/// The buffers that a path gets in the table: the default where it holds the path twice.
+/// Buffers that do not hold the longest paths, which a cell is too short to fill.
+pub const SHORT_BUFFER: usize = 16 << 20;
+
+/// The buffers that a path gets in the table: the default where it holds the path twice, and less than
+/// the path where a cell moves less than five times of what that holds.
 fn buffer(rate: u64, rtt: u64) -> usize {
-    match BUFFER >= (2 * rate * rtt * 125) as usize {
+    let product = rate * rtt * 125;
+    match (BUFFER as u64) >= 2 * product {
         true => BUFFER,
-        false => LARGE_BUFFER,
+        false if VOLUME >= 5 * product => LARGE_BUFFER,
+        false => SHORT_BUFFER,
     }
 }
 
@@ -55,8 +61,9 @@ included; IP and UDP come on top), over a simulated link; written by `cargo xtas
 settings are the defaults but for the buffers, which each row states (send and receive, each). A cell moves
 what the link carries in 8 s, 64 MB at most, or runs for 60 s; it shows
 user data in Mbit/s over the second half of what was received, so that the start of the flow is left out. At most 92 % of the link can be user data in packets of this size. Loss is random and the same
-both ways. `BDP` is the bandwidth-delay product. Where 64 MB are less than five of it, the flow has hardly
-left its start.
+both ways. `BDP` is the bandwidth-delay product. Where 64 MB are less than five of it, a flow has hardly left its
+start when the cell ends; the buffers of these rows do not hold it. str0m in the same cells:
+[goodput-str0m-2026-11.md](goodput-str0m-2026-11.md); how flows share a link: [fairness.md](fairness.md).
 ";
 
 /// The table as it stands in `docs/tables/goodput.md`.

@@ -103,14 +103,14 @@ impl End {
 }
 
 impl Engine for End {
-    fn handle_datagram(&mut self, now: Instant, _ecn: Ecn, datagram: &mut [u8]) {
+    fn handle_datagram(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) {
         self.now = now;
         let end = datagram.len() - DTLS.tail;
         let packet = &mut datagram[DTLS.head..end];
         let port = u16::from_be_bytes([packet[2], packet[3]]);
         if let Some(flow) = self.flows.get_mut(usize::from(port - PORT)) {
             // An association that ends shows in what is delivered.
-            let _ = flow.association.handle_input(now, packet);
+            let _ = flow.association.handle_marked_input(now, ecn, packet);
             flow.take_events();
         }
     }

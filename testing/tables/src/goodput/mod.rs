@@ -9,9 +9,9 @@ use std::{fmt::Write, time::Duration};
 use esp_netsim::Link;
 use esp_sctp::{Config, Error, Stats};
 
-pub use cells::{BUFFER, LARGE_BUFFER, cells, figure, shown, table};
+pub use cells::{BUFFER, LARGE_BUFFER, SHORT_BUFFER, cells, figure, shown, table};
 pub use end::{DATAGRAM, End, Flow, MESSAGE, connect};
-pub use share::{Share, share};
+pub use share::{Pairing, Share, fairness, fairness_row, pairings, share};
 
 /// The bytes that one cell moves at most.
 pub const VOLUME: u64 = 64_000_000;
@@ -73,11 +73,9 @@ impl Cell {
         VOLUME.min(self.rate * TIME * 125_000)
     }
 
-    /// True when both buffers hold the bandwidth-delay product twice, which the window and the
-    /// queue need, and the volume is five times as much, so that nothing but the link is the limit.
+    /// True when both buffers hold the bandwidth-delay product.
     pub fn holds(&self) -> bool {
-        let product = self.product();
-        self.buffer >= 2 * product && self.volume() >= 5 * product as u64
+        self.buffer >= self.product()
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use esp_ice::Config;
-use esp_netsim::{HostId, Nat, SiteId};
+use esp_netsim::{Endpoint, HostId, Nat, Net, SiteId};
 use esp_wire::{Origin, Rng, Role};
 
 use super::peer::Call;
@@ -66,8 +66,8 @@ fn config(role: Role) -> Config {
 
 /// Gives a host its bases: one in the public network, at a random place, the others where no datagram
 /// gets out.
-fn set_bases(call: &mut Call, host: HostId, bases: u64, rng: &mut Rng) {
-    let public = call.net.address(host);
+pub fn set_bases<E: Endpoint>(net: &mut Net<E>, host: HostId, bases: u64, rng: &mut Rng) {
+    let public = net.address(host);
     let works = rng.below(bases);
     let names: Vec<String> = (0..bases).map(|base| format!("eth{base}")).collect();
     let mut list: Vec<(&str, SiteId, IpAddr)> = Vec::new();
@@ -76,29 +76,37 @@ fn set_bases(call: &mut Call, host: HostId, bases: u64, rng: &mut Rng) {
         if base == works {
             list.push((name, SiteId::PUBLIC, public));
         } else {
-            let site = call.net.site(Nat::full_cone().without_udp());
+            let site = net.site(Nat::full_cone().without_udp());
             list.push((name, site, [172, 16, base as u8, 2].into()));
         }
     }
-    call.net.set_interfaces(host, &list);
+    net.set_interfaces(host, &list);
+}
+
+/// A candidate of the other side that does not answer, above or below those that are told by it.
+pub fn dead_candidate(network: u8, number: u64, rng: &mut Rng) -> String {
+    let priority = 2_130_706_431 + 5_120 - 256 * rng.below(40) - number;
+    format!("candidate:{number} 1 udp {priority} 10.{network}.0.{number} 9 typ host")
+}
+
+/// The random source of a call's candidates.
+pub fn candidates_rng(seed: u64) -> Rng {
+    Rng::new(Origin::seeded(seed).seed).fork("candidates")
 }
 
 /// One call: the time it took, and how far that is beyond the ideal, both in microseconds.
 fn run(cell: &Cell, seed: u64) -> Option<(u128, i128)> {
     let mut call = Call::new(seed, config(Role::Controlling), config(Role::Controlled));
-    let mut rng = Rng::new(Origin::seeded(seed).seed).fork("candidates");
+    let mut rng = candidates_rng(seed);
     for host in [call.a, call.b] {
-        set_bases(&mut call, host, cell.bases, &mut rng);
+        set_bases(&mut call.net, host, cell.bases, &mut rng);
     }
     call.net.delay(Duration::from_micros(cell.rtt * 500));
     call.run_for(Duration::from_millis(1));
     let now = call.net.now();
     for (host, network) in [(call.a, 1), (call.b, 2)] {
         for number in cell.bases..cell.candidates {
-            // Above and below those that are told by the other side.
-            let priority = 2_130_706_431 + 5_120 - 256 * rng.below(40) - number;
-            let line =
-                format!("candidate:{number} 1 udp {priority} 10.{network}.0.{number} 9 typ host");
+            let line = dead_candidate(network, number, &mut rng);
             let peer = call.net.endpoint_mut(host);
             let taken = peer.agent.add_remote_candidate(now, &line);
             taken.expect("a line that can be read");
@@ -120,6 +128,11 @@ fn run(cell: &Cell, seed: u64) -> Option<(u128, i128)> {
 /// Computes what `seeds` calls took.
 pub fn figure(cell: &Cell, seeds: u64) -> Figure {
     let runs: Vec<_> = (0..seeds).map(|seed| run(cell, seed)).collect();
+    summary(&runs)
+}
+
+/// Sums calls up: the time that each took, and how far that is beyond the ideal, both in microseconds.
+pub fn summary(runs: &[Option<(u128, i128)>]) -> Figure {
     let mut times: Vec<u128> = runs.iter().flatten().map(|(took, _)| *took).collect();
     times.sort_unstable();
     let beyond = runs.iter().flatten().map(|(_, beyond)| *beyond).max();

@@ -1,0 +1,132 @@
+//! Explicit congestion notification: marks, echoes, reductions.
+
+use std::time::Duration;
+
+use esp_sctp::{ChannelConfig, Config};
+use esp_wire::{Ecn, Instant, Train};
+
+use crate::link::{Link, Net};
+
+const DATA: u8 = 64;
+const SACK: u8 = 3;
+const ECNE: u8 = 12;
+const CWR: u8 = 13;
+
+/// Kinds of the chunks of a packet.
+fn kinds(packet: &[u8]) -> Vec<u8> {
+    let mut rest = &packet[12..];
+    let mut kinds = Vec::new();
+    while rest.len() >= 4 {
+        kinds.push(rest[0]);
+        let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+    kinds
+}
+
+/// What a side wants to send: the marks and the kinds of chunks of its packets.
+fn take(net: &mut Net, side: usize) -> (Vec<Ecn>, Vec<u8>, Vec<Vec<u8>>) {
+    let mut train = Train::with_capacity(65_536);
+    let (mut marks, mut chunks, mut packets) = (Vec::new(), Vec::new(), Vec::new());
+    while net.sides[side].poll_transmit(net.now, &mut train) {
+        marks.push(train.ecn());
+        for packet in train.segments() {
+            chunks.extend(kinds(packet));
+            packets.push(packet.to_vec());
+        }
+    }
+    (marks, chunks, packets)
+}
+
+fn give(net: &mut Net, side: usize, ecn: Ecn, packets: Vec<Vec<u8>>) {
+    for mut packet in packets {
+        let taken = net.sides[side].handle_marked_input(net.now, ecn, &mut packet);
+        taken.expect("a sound peer");
+    }
+}
+
+fn connected(ecn: [bool; 2]) -> (Net, esp_sctp::ChannelHandle) {
+    let configs = ecn.map(|on| Config::default().with_ecn(on));
+    let mut net = Net::connected(4, configs, Link::default());
+    let channel = net.open(0, ChannelConfig::new("x"));
+    net.run(Duration::from_secs(1));
+    (net, channel)
+}
+
+#[test]
+fn a_mark_is_echoed_until_the_window_was_reduced() {
+    let (mut net, channel) = connected([true, true]);
+    net.send(0, channel, &[1; 5_000]);
+    let window = net.sides[0].stats().congestion_window;
+    let (marks, _, packets) = take(&mut net, 0);
+    assert!(marks.iter().all(|mark| *mark == Ecn::Ect0), "{marks:?}");
+    give(&mut net, 1, Ecn::Ce, packets);
+    let (marks, chunks, echo) = take(&mut net, 1);
+    assert_eq!(chunks, [ECNE, SACK]);
+    assert_eq!(marks, [Ecn::NotEct]);
+    assert_eq!(net.sides[1].stats().marks_received, 5);
+    // Heard twice, reduced once.
+    give(&mut net, 0, Ecn::NotEct, echo.clone());
+    give(&mut net, 0, Ecn::NotEct, echo);
+    let stats = net.sides[0].stats();
+    assert!(stats.congestion_window < window);
+    assert_eq!(stats.congestion_events, 1);
+    let (_, chunks, answer) = take(&mut net, 0);
+    assert_eq!(chunks, [CWR]);
+    // As long as the CWR is on its way the echo goes on.
+    net.send(0, channel, &[1; 3_000]);
+    let (_, _, packets) = take(&mut net, 0);
+    give(&mut net, 1, Ecn::Ect0, packets);
+    net.now += Duration::from_millis(100);
+    let now = net.now;
+    net.sides[1].handle_timeout(now);
+    let (_, chunks, _) = take(&mut net, 1);
+    assert_eq!(chunks, [ECNE, SACK]);
+    give(&mut net, 1, Ecn::NotEct, answer);
+    net.send(0, channel, &[1; 3_000]);
+    let (_, chunks, packets) = take(&mut net, 0);
+    assert!(chunks.iter().all(|kind| *kind == DATA), "{chunks:?}");
+    give(&mut net, 1, Ecn::Ect0, packets);
+    let (_, chunks, _) = take(&mut net, 1);
+    assert_eq!(chunks, [SACK]);
+}
+
+#[test]
+fn without_both_sides_nothing_is_marked() {
+    for ecn in [[true, false], [false, true]] {
+        let (mut net, channel) = connected(ecn);
+        net.send(0, channel, &[1; 5_000]);
+        let (marks, _, packets) = take(&mut net, 0);
+        assert!(marks.iter().all(|mark| *mark == Ecn::NotEct), "{marks:?}");
+        give(&mut net, 1, Ecn::Ce, packets);
+        let (_, chunks, _) = take(&mut net, 1);
+        assert_eq!(chunks, [SACK]);
+    }
+}
+
+#[test]
+fn an_echo_of_what_was_never_sent_is_ignored() {
+    let (mut net, _) = connected([true, true]);
+    let before = net.sides[0].stats().congestion_window;
+    let header = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let seen = header.clone();
+    net.filter = Some(Box::new(move |from, packet| {
+        if from == 1 {
+            *seen.borrow_mut() = packet[..8].to_vec();
+        }
+        false
+    }));
+    let back = net.open(1, ChannelConfig::new("y"));
+    net.send(1, back, b"x");
+    net.run(Duration::from_secs(1));
+    let mut packet = header.borrow().clone();
+    packet.extend([0; 4]);
+    for tsn in [0u32, 1 << 30, 1 << 31, u32::MAX] {
+        packet.truncate(12);
+        packet.extend([ECNE, 0, 0, 8]);
+        packet.extend(tsn.to_be_bytes());
+        give(&mut net, 0, Ecn::NotEct, vec![packet.clone()]);
+    }
+    assert!(net.sides[0].stats().congestion_window.abs_diff(before) <= before / 4);
+    assert!(net.now > Instant::ZERO && net.sides[0].is_connected());
+}

@@ -1,0 +1,144 @@
+//! Requests of RFC 6525 that our own side never makes.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use esp_sctp::{ChannelConfig, Config};
+
+use crate::link::{Link, Net, Seen};
+
+const RE_CONFIG: u8 = 130;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A pair whose first side is asked by forged packets; what it answers is kept.
+struct Asked {
+    net: Net,
+    /// Ports and tag of packets to the first side, and the sequence number of the next request.
+    header: Vec<u8>,
+    sequence: u32,
+    answers: Rc<RefCell<Vec<Vec<u8>>>>,
+}
+
+impl Asked {
+    fn new() -> Asked {
+        let mut net = Net::new(8, [Config::default(), Config::default()], Link::default());
+        let first = Rc::new(RefCell::new((Vec::new(), 0)));
+        let seen = Rc::clone(&first);
+        net.filter = Some(Box::new(move |from, packet| {
+            if from == 1 {
+                let mut seen = seen.borrow_mut();
+                seen.0 = packet[..8].to_vec();
+                if packet[12] == 1 || packet[12] == 2 {
+                    // RFC 6525 §4.1: requests count from the first TSN on.
+                    seen.1 = u32::from_be_bytes([packet[28], packet[29], packet[30], packet[31]]);
+                }
+            }
+            false
+        }));
+        net.connect();
+        net.run(SECOND);
+        let answers = Rc::new(RefCell::new(Vec::new()));
+        let kept = Rc::clone(&answers);
+        net.filter = Some(Box::new(move |from, packet| {
+            let mut rest = &packet[12..];
+            while from == 0 && rest.len() >= 4 {
+                let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+                if rest[0] == RE_CONFIG {
+                    kept.borrow_mut().push(rest[..len].to_vec());
+                }
+                rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+            }
+            false
+        }));
+        let (header, sequence) = first.borrow().clone();
+        Asked {
+            net,
+            header,
+            sequence,
+            answers,
+        }
+    }
+
+    /// Sends a request with this type and what follows its number; gives the answers' result codes
+    /// and the types of requests that come beside them.
+    fn ask(&mut self, kind: u16, rest: &[u8]) -> (Vec<u32>, Vec<u16>) {
+        let mut packet = self.header.clone();
+        packet.extend([0; 4]);
+        let len = 8 + rest.len();
+        packet.extend([RE_CONFIG, 0]);
+        packet.extend((4 + len as u16).to_be_bytes());
+        packet.extend(kind.to_be_bytes());
+        packet.extend((len as u16).to_be_bytes());
+        packet.extend(self.sequence.to_be_bytes());
+        packet.extend(rest);
+        packet.resize(packet.len().next_multiple_of(4), 0);
+        self.answers.borrow_mut().clear();
+        self.net.inject(0, packet);
+        self.net.flush();
+        let (mut results, mut requests) = (Vec::new(), Vec::new());
+        for chunk in self.answers.borrow().iter() {
+            let kind = u16::from_be_bytes([chunk[4], chunk[5]]);
+            match kind {
+                16 => {
+                    assert_eq!(chunk[8..12], self.sequence.to_be_bytes());
+                    results.push(u32::from(chunk[15]));
+                }
+                other => requests.push(other),
+            }
+        }
+        (results, requests)
+    }
+}
+
+const PERFORMED: u32 = 1;
+const DENIED: u32 = 2;
+const WRONG_STREAM: u32 = 3;
+const BAD_SEQUENCE: u32 = 5;
+
+#[test]
+fn streams_asked_of_us_are_denied_beyond_what_there_can_be() {
+    // All 65,535 streams are there from the start.
+    let mut asked = Asked::new();
+    assert_eq!(asked.ask(18, &[0, 1, 0, 0]), (vec![DENIED], vec![]));
+    // The same question again has the same answer.
+    assert_eq!(asked.ask(18, &[0, 1, 0, 0]), (vec![DENIED], vec![]));
+    // More streams of the peer's own, too.
+    asked.sequence = asked.sequence.wrapping_add(1);
+    assert_eq!(asked.ask(17, &[0, 1, 0, 0]), (vec![DENIED], vec![]));
+    // Nothing more is no more than there can be.
+    asked.sequence = asked.sequence.wrapping_add(1);
+    assert_eq!(asked.ask(18, &[0, 0, 0, 0]), (vec![PERFORMED], vec![]));
+}
+
+#[test]
+fn a_reset_of_all_tsns_is_denied_and_one_out_of_turn_refused() {
+    let mut asked = Asked::new();
+    assert_eq!(asked.ask(15, &[]), (vec![DENIED], vec![]));
+    asked.sequence = asked.sequence.wrapping_add(7);
+    assert_eq!(asked.ask(15, &[]), (vec![BAD_SEQUENCE], vec![]));
+    assert!(asked.net.sides[0].is_connected());
+}
+
+#[test]
+fn a_stream_that_the_peer_wants_reset_is() {
+    let mut asked = Asked::new();
+    let channel = asked.net.open(0, ChannelConfig::new("x"));
+    asked.net.run(SECOND);
+    let stream = asked.net.sides[0].stream_id(channel).expect("a stream");
+    // The answer, and our own request for our direction (type 13).
+    assert_eq!(
+        asked.ask(14, &stream.to_be_bytes()),
+        (vec![PERFORMED], vec![13])
+    );
+    asked.net.run(SECOND);
+    let closing = |seen: &Seen| matches!(seen, Seen::Closing(_));
+    assert_eq!(asked.net.count(1, closing), 1);
+}
+
+#[test]
+fn a_stream_beyond_all_is_not_reset() {
+    let mut asked = Asked::new();
+    let sequence = [0; 4];
+    let last = asked.sequence.wrapping_sub(1).to_be_bytes();
+    let rest = [&sequence[..], &last[..], &[0xff, 0xff]].concat();
+    assert_eq!(asked.ask(13, &rest), (vec![WRONG_STREAM], vec![]));
+}
