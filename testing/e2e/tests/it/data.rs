@@ -42,6 +42,15 @@ fn everything(kind: Kind) -> Outcome<()> {
     for (name, case) in CASES {
         case(&desk).map_err(|why| format!("{name}, {}: {why}", browser.version()))?;
     }
+    // Firefox laces messages together without being told to.
+    let device = desk.meet(Offerer::Page, PeerConfig::default())?;
+    let stats = device.sctp()?;
+    if kind == Kind::Firefox && !stats.interleaving {
+        return Err(format!(
+            "no interleaving with {}: {stats:?}",
+            browser.version()
+        ));
+    }
     Ok(())
 }
 

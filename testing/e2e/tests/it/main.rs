@@ -7,5 +7,6 @@ mod devices;
 mod files;
 mod firefox;
 mod hostile;
+mod lan;
 mod slow;
 mod support;

@@ -30,7 +30,7 @@ pub(crate) fn server(port: u16) -> Outcome<(Program, String)> {
     Ok((program, room_url(url)))
 }
 
-fn room_url(url: &str) -> String {
+pub(crate) fn room_url(url: &str) -> String {
     if url.contains("/r/") {
         url.replace("/r/ROOM", "/r/demo")
     } else {
