@@ -359,7 +359,7 @@ impl Pair {
         for side in &self.sides {
             let stats = side.stats();
             // What opens channels is queued beside the messages.
-            let most = 70_000 + 16 * 2 * 256;
+            let most = 70_000 + 16 * 4 * 256;
             assert!(stats.send_buffered <= most, "{}", stats.send_buffered);
             assert!(
                 stats.receive_buffered <= 2 * 70_000,
