@@ -146,3 +146,60 @@ fn without_delivery_the_window_closes_and_nothing_is_lost() {
             .all(|(_, _, data)| *data == message(65_536))
     );
 }
+
+#[test]
+fn under_heavy_loss_each_channel_delivers_what_its_policy_says() {
+    const COUNT: u32 = 300;
+    let mut world = connected(7);
+    let policies = [
+        ("all, in order", true, Reliability::Reliable),
+        ("all", false, Reliability::Reliable),
+        ("once", false, Reliability::MaxRetransmits(0)),
+        ("once, in order", true, Reliability::MaxRetransmits(0)),
+        (
+            "soon",
+            false,
+            Reliability::MaxLifetime(Duration::from_millis(30)),
+        ),
+    ];
+    for (label, ordered, reliability) in policies {
+        let mut config = ChannelConfig::new(label).with_reliability(reliability);
+        config.ordered = ordered;
+        world.at_a(|peer, now| peer.create_data_channel(now, config).unwrap());
+    }
+    world.run_until(|a, b| a.channels.len() == 6 && b.channels.len() == 6);
+    let stream_of = |world: &World, label: &str| {
+        let channels = &world.a().channels;
+        let channel = channels.iter().find(|channel| channel.label == label);
+        channel.unwrap().stream_id
+    };
+    let streams = policies.map(|(label, ..)| stream_of(&world, label));
+    world.net.loss(0.2);
+    for number in 0..COUNT {
+        for stream_id in streams {
+            let mut data = message(700);
+            data[..4].copy_from_slice(&number.to_be_bytes());
+            while send(&mut world, stream_id, &data).is_err() {
+                world.net.run_for(Duration::from_millis(20));
+            }
+        }
+        world.net.run_for(Duration::from_millis(10));
+    }
+    world.net.run_for(Duration::from_secs(30));
+    for ((label, ordered, reliability), stream_id) in policies.into_iter().zip(streams) {
+        let mut numbers = Vec::new();
+        for (_, _, data) in world.b().data.iter().filter(|(id, ..)| *id == stream_id) {
+            assert!(data[4..] == message(700)[4..], "{label}: bytes differ");
+            numbers.push(u32::from_be_bytes(*data.first_chunk().unwrap()));
+        }
+        let arrived = numbers.len() as u32;
+        assert!(!ordered || numbers.is_sorted(), "{label}: out of order");
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len() as u32, arrived, "{label}: twice");
+        match reliability {
+            Reliability::Reliable => assert_eq!(arrived, COUNT, "{label}"),
+            _ => assert!((COUNT / 3..COUNT).contains(&arrived), "{label}: {arrived}"),
+        }
+    }
+}
