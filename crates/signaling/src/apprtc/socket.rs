@@ -1,7 +1,7 @@
 //! The WebSocket, without blocking: connected, secured and upgraded under one deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(super) enum Heard {
 
 pub(super) struct Socket {
     socket: WebSocket<Stream>,
+    /// Our address.
+    local: Option<IpAddr>,
 }
 
 /// What an opening needs.
@@ -108,6 +110,11 @@ impl Socket {
         }
     }
 
+    /// Whether our address is gone, with its interface or network: the system would go on trying for minutes.
+    pub(super) fn is_stranded(&self) -> bool {
+        self.local.is_some_and(is_gone)
+    }
+
     /// Says goodbye; what was queued gets half a second to leave.
     pub(super) fn close(mut self, poll: &mut Poll) {
         let until = Instant::now() + Duration::from_millis(500);
@@ -127,6 +134,12 @@ fn settle(result: tungstenite::Result<()>) -> Result<(), String> {
         Err(tungstenite::Error::Io(error)) if is_pending(&error) => Ok(()),
         Err(error) => Err(format!("the connection to the room server broke: {error}")),
     }
+}
+
+/// Whether this host has an address no more.
+fn is_gone(address: IpAddr) -> bool {
+    let bound = UdpSocket::bind((address, 0));
+    bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
 fn is_pending(error: &io::Error) -> bool {
@@ -189,6 +202,7 @@ fn upgrade(
             opening.url.origin()
         ))
     };
+    let local = stream.local_addr().ok().map(|at| at.ip());
     let stream = secure(opening, stream).map_err(lost)?;
     let mut request = opening
         .url
@@ -209,7 +223,7 @@ fn upgrade(
     let mut attempt = tungstenite::client::client_with_config(request, stream, Some(config));
     loop {
         let pending = match attempt {
-            Ok((socket, _)) => return Ok(Socket { socket }),
+            Ok((socket, _)) => return Ok(Socket { socket, local }),
             Err(HandshakeError::Interrupted(pending)) => pending,
             Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
                 return Err(NotOpen::Refused(format!(
@@ -269,5 +283,16 @@ impl Write for Stream {
             Stream::Plain(stream) => stream.flush(),
             Stream::Tls(stream) => stream.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_others_is_gone() {
+        assert!(is_gone("192.0.2.1".parse().unwrap()));
+        assert!(!is_gone("127.0.0.1".parse().unwrap()));
     }
 }

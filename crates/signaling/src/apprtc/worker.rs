@@ -23,6 +23,7 @@ const GOOD: Duration = Duration::from_secs(5);
 /// The pause after the server asked for fewer messages.
 const SLOWER: Duration = Duration::from_secs(1);
 
+const STRANDED: &str = "the address by which the room server was reached is gone";
 const LOST_US: &str = "the room server does not know us any more";
 
 pub(super) struct Worker {
@@ -316,6 +317,9 @@ impl Worker {
             )));
         }
         if now >= talk.next_ping {
+            if talk.socket.is_stranded() {
+                return Err(End::Lost(STRANDED.into()));
+            }
             talk.next_ping = now + self.config.ping;
             talk.socket.ping().map_err(End::Lost)?;
         }
@@ -387,6 +391,10 @@ impl Worker {
         while !self.stopping()
             && let Some(signal) = self.next_signal()
         {
+            if talk.socket.is_stranded() {
+                self.outbox.push_front(signal);
+                return Err(End::Lost(STRANDED.into()));
+            }
             self.send(place, talk, signal)?;
             if talk.hold.is_some() {
                 break;

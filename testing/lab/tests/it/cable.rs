@@ -42,7 +42,9 @@ fn the_call_goes_on_in_another_network() -> Outcome<()> {
 /// Some seconds pass.
 fn settled(call: &mut Devices) -> Outcome<()> {
     let before = call.caller.messages();
-    call.until("it goes on", PATIENCE, |caller, _| caller.messages() > before + 200)
+    call.until("it goes on", PATIENCE, |caller, _| {
+        caller.messages() > before + 200
+    })
 }
 
 /// Both ends are at these sites, as each end sees the other.

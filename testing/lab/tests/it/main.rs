@@ -4,5 +4,6 @@ mod browsers;
 mod cable;
 mod nat;
 mod probe;
+mod program;
 mod relay;
 mod support;

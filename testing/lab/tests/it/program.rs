@@ -1,0 +1,79 @@
+//! The real program: two of them in a room of a third one, behind NATs, when a cable moves.
+
+use esp_e2e::Program;
+use esp_e2e::directory::Directory;
+use esp_lab::{Coturn, CoturnConfig, Host, Internet, Namespace, Nat, Outcome, Site};
+use serde_json::Value;
+
+use crate::support::PATIENCE;
+
+fn start(namespace: &Namespace, arguments: &[&str]) -> Outcome<Program> {
+    namespace.inside(|| Program::start(arguments))?
+}
+
+/// Waits until `count` more packets of sound and pictures were decoded than now.
+fn plays_on(program: &Program, count: u64) -> Outcome<()> {
+    let decoded = |event: &Value, kind: &str| event[kind].as_u64().unwrap_or(0);
+    let level = |event: &Value| event["event"] == "level";
+    let now = program.wait_until("level", PATIENCE, level)?;
+    let more = |event: &Value, kind: &str| decoded(event, kind) > decoded(&now, kind) + count;
+    program
+        .wait_until("more sound and pictures", PATIENCE, |event| {
+            level(event) && more(event, "audio_decoded") && more(event, "video_decoded")
+        })
+        .map(drop)
+}
+
+#[test]
+fn a_call_in_a_room_survives_a_cable_that_moves() -> Outcome<()> {
+    let internet = Internet::new()?;
+    let coturn = Coturn::start(&internet, &CoturnConfig::default())?;
+    let sites = [
+        Site::v4(&internet, Nat::Cone)?,
+        Site::v4(&internet, Nat::Cone)?,
+        Site::v4(&internet, Nat::Cone)?,
+    ];
+    let hosts = [
+        Host::at(&sites[0], "caller")?,
+        Host::at(&sites[1], "callee")?,
+    ];
+    let state = Directory::new("rooms")?;
+    let stun = coturn.stun().urls[0].clone();
+    let rooms = start(
+        internet.namespace(),
+        &[
+            "serve",
+            "--lan",
+            "--port",
+            "0",
+            "--state",
+            &state.path().to_string_lossy(),
+            "--ice-server",
+            &stun,
+        ],
+    )?;
+    let serving = rooms.wait_for("serving", PATIENCE)?;
+    let pin = serving["fingerprint"].as_str().ok_or("no fingerprint")?;
+    let url = format!("https://{}:8443/r/lab", Internet::V4);
+    let arguments = ["call", &url, "--pin", pin, "--levels", "2"];
+    let callee = start(hosts[1].namespace(), &arguments)?;
+    callee.wait_for("joined", PATIENCE)?;
+    let caller = start(hosts[0].namespace(), &arguments)?;
+    for program in [&caller, &callee] {
+        plays_on(program, 60).map_err(|why| format!("at first: {why}"))?;
+    }
+
+    hosts[0].unplug("eth0")?;
+    hosts[0].plug("eth1", &sites[2])?;
+    for program in [&caller, &callee] {
+        plays_on(program, 40)
+            .map_err(|why| format!("after the move: {why}\ncallee: {}", callee.said()))?;
+    }
+    // Its link to the room has moved too: the other one hears that it leaves.
+    caller.interrupt()?;
+    callee
+        .wait_for("left", PATIENCE)
+        .map_err(|why| format!("{why}{}", rooms.said()))?;
+    callee.interrupt()?;
+    rooms.interrupt()
+}
