@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod duplex;
+mod foreign;
 mod nats;
 mod probe;
 mod services;
