@@ -36,6 +36,8 @@ pub enum Event {
         /// In words.
         reason: String,
     },
+    /// Everything has ended that [`stop`](crate::WebRtc::stop) ends.
+    Stopped,
     /// The peer describes a connection while none is enabled here: it calls.
     Called,
     /// The peer said goodbye.
@@ -61,6 +63,7 @@ impl fmt::Display for Event {
             Event::SignalingConnected => f.write_str("joined"),
             Event::SignalingInterrupted { reason } => write!(f, "signaling lost: {reason}"),
             Event::SignalingClosed { reason } => write!(f, "signaling ended: {reason}"),
+            Event::Stopped => f.write_str("stopped"),
             Event::Called => f.write_str("the peer calls"),
             Event::PeerLeft => f.write_str("the peer left"),
             Event::Custom(text) => write!(f, "message: {text}"),

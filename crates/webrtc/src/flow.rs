@@ -199,6 +199,7 @@ impl Flow {
         self.started = false;
         self.signaling_up = false;
         self.waiting.clear();
+        self.tell(Event::Stopped);
     }
 
     fn enable(&mut self, enabled: bool) {
@@ -404,13 +405,18 @@ mod tests {
 
     #[test]
     fn the_stop_flow() {
+        let mut flow = connected();
+        while flow.next().is_some() {}
+        flow.handle(Input::Stop);
+        let steps: Vec<Step> = std::iter::from_fn(|| flow.next()).collect();
         assert_eq!(
-            after(&mut connected(), Input::Stop),
+            steps,
             [
                 Step::StopMedia,
                 Step::Disconnect,
                 Step::ClosePeer,
-                Step::StopSignaling
+                Step::StopSignaling,
+                Step::Tell(Event::Stopped)
             ]
         );
     }

@@ -292,6 +292,7 @@ impl Worker {
             self.handler.on_video_info(info);
         }
         self.handler.on_state(State::DataChannelConnected);
+        self.handler.on_state(State::DataChannelOpened);
         self.handler.on_channel_open(&ChannelInfo {
             stream_id: STREAM,
             label: "cable".into(),

@@ -1,13 +1,16 @@
 //! The solution runs on a signaling and a peer connection of one's own.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use esp_webrtc::media::{Generator, GeneratorConfig, Player, PlayerConfig, Render, VideoFormat};
+use esp_webrtc::media::{
+    Error as MediaError, Generator, GeneratorConfig, Level, Player, PlayerConfig, Render,
+    RenderStats, VideoFormat,
+};
 use esp_webrtc::peer::{Error, Handler, PeerConfig, PeerConnection};
 use esp_webrtc::signaling::pair;
-use esp_webrtc::wire::DataFrame;
+use esp_webrtc::wire::{AudioInfo, DataFrame, Frame, VideoInfo};
 use esp_webrtc::{ChannelHandler, Driver, DriverConfig, Event, Settings, Signaling, Via, WebRtc};
 use outside::{Cable, letters};
 
@@ -18,9 +21,58 @@ struct Side {
     webrtc: WebRtc,
     events: Receiver<Event>,
     messages: Receiver<Vec<u8>>,
+    frames: Receiver<Seen>,
 }
 
-struct Messages(std::sync::mpsc::Sender<Vec<u8>>);
+/// What a [`Watched`] render got.
+enum Seen {
+    Sound,
+    Picture,
+}
+
+/// A player that says what comes.
+struct Watched {
+    player: Player,
+    seen: Sender<Seen>,
+}
+
+impl Render for Watched {
+    fn on_audio_info(&mut self, info: AudioInfo) -> Result<(), MediaError> {
+        self.player.on_audio_info(info)
+    }
+
+    fn on_audio(&mut self, frame: Frame<'_>) {
+        self.player.on_audio(frame);
+        let _ = self.seen.send(Seen::Sound);
+    }
+
+    fn on_video_info(&mut self, info: VideoInfo) -> Result<(), MediaError> {
+        self.player.on_video_info(info)
+    }
+
+    fn on_video(&mut self, frame: Frame<'_>) {
+        self.player.on_video(frame);
+        let _ = self.seen.send(Seen::Picture);
+    }
+
+    fn stop(&mut self) {
+        self.player.stop();
+    }
+
+    fn level(&self) -> Level {
+        self.player.level()
+    }
+
+    fn stats(&self) -> RenderStats {
+        self.player.stats()
+    }
+
+    fn take_keyframe_request(&mut self) -> bool {
+        self.player.take_keyframe_request()
+    }
+}
+
+struct Messages(Sender<Vec<u8>>);
 
 impl ChannelHandler for Messages {
     fn on_data(&mut self, frame: DataFrame<'_>, _: &Arc<dyn PeerConnection>) {
@@ -41,13 +93,17 @@ impl Side {
             fps: 15,
         };
         let generator = Generator::new(GeneratorConfig::test_signal(format).unwrap()).unwrap();
+        let (seen, frames) = channel();
         let webrtc = WebRtc::builder(signaling)
             .settings(Settings::default())
             .connector(open)
             .capture(generator.capture())
-            .render_factory(|| {
-                let player: Box<dyn Render> = Box::new(Player::new(PlayerConfig::new()));
-                Some(player)
+            .render_factory(move || {
+                let render: Box<dyn Render> = Box::new(Watched {
+                    player: Player::new(PlayerConfig::new()),
+                    seen: seen.clone(),
+                });
+                Some(render)
             })
             .open()
             .unwrap();
@@ -61,6 +117,7 @@ impl Side {
             webrtc,
             events,
             messages,
+            frames,
         }
     }
 
@@ -76,25 +133,19 @@ impl Side {
         }
     }
 
-    /// Waits until more sound and pictures are decoded than before.
+    /// Waits until more sound and pictures have come than before.
     fn wait_for_media(&self) {
-        let decoded = || {
-            let render = self.webrtc.query().render.unwrap_or_default();
-            (render.audio_decoded, render.video_decoded)
-        };
-        let before = decoded();
-        until("no media", || {
-            let now = decoded();
-            now.0 > before.0 + 3 && now.1 > before.1 + 3
-        });
-    }
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
+        while self.frames.try_recv().is_ok() {}
+        let (mut sound, mut pictures) = (0, 0);
+        while sound < 4 || pictures < 4 {
+            match self.frames.recv_timeout(PATIENCE) {
+                Ok(Seen::Sound) => sound += 1,
+                Ok(Seen::Picture) => pictures += 1,
+                Err(_) => panic!("no media: {sound} frames of sound, {pictures} pictures"),
+            }
+        }
+        let decoded = self.webrtc.query().render.unwrap_or_default();
+        assert!(decoded.audio_decoded > 0 && decoded.video_decoded > 0);
     }
 }
 
@@ -104,7 +155,7 @@ fn all_flows(first: &Side, second: &Side) {
     second.webrtc.start();
     for side in [first, second] {
         side.wait_for(&Event::Connected);
-        side.wait_for(&Event::DataChannelConnected);
+        side.wait_for(&Event::DataChannelOpened);
     }
     first.wait_for_media();
     second.wait_for_media();
@@ -112,12 +163,10 @@ fn all_flows(first: &Side, second: &Side) {
     let said = |text: &str| Event::Custom(text.into());
     first.webrtc.post_custom_data("by letter");
     second.wait_for(&said("by letter"));
-    until("no data channel opened", || {
-        second
-            .webrtc
-            .send_custom_data(Via::DataChannel, "by channel")
-            .is_ok()
-    });
+    second
+        .webrtc
+        .send_custom_data(Via::DataChannel, "by channel")
+        .unwrap();
     assert_eq!(
         first.messages.recv_timeout(PATIENCE).unwrap(),
         b"by channel"
@@ -125,9 +174,8 @@ fn all_flows(first: &Side, second: &Side) {
 
     second.webrtc.stop();
     first.wait_for(&Event::PeerLeft);
-    until("the connection is still there", || {
-        second.webrtc.peer_connection().is_none()
-    });
+    second.wait_for(&Event::Stopped);
+    assert!(second.webrtc.peer_connection().is_none());
     first.webrtc.close();
     second.webrtc.close();
 }
