@@ -140,6 +140,11 @@ impl LongTermAuth {
         Ok(next)
     }
 
+    /// The same credential and challenge, for another connection to the same server.
+    pub(crate) fn again(&self) -> Result<Self, OpaqueStringError> {
+        self.with_credentials(&self.username, &self.password)
+    }
+
     /// What a request formed now is formed under.
     pub fn generation(&self) -> Generation {
         Generation(self.generation)

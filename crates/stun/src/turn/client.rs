@@ -12,7 +12,8 @@ use crate::error_code::ErrorCode;
 use crate::transaction::{RoundTrip, Transactions};
 use crate::turn::peers::{Peers, Wish};
 use crate::turn::rotation::Rotation;
-use crate::turn::{TurnConfig, TurnError};
+use crate::turn::tcp::Connections;
+use crate::turn::{ConnectionId, TurnConfig, TurnError};
 
 /// After so long a refresh that failed is tried again, four times a minute at most.
 const REFRESH_AGAIN: Duration = Duration::from_secs(15);
@@ -24,6 +25,7 @@ pub(crate) enum Purpose {
     Refresh,
     Close,
     Peer(Wish),
+    Connect(SocketAddr),
 }
 
 /// What is remembered of a request until its response.
@@ -69,6 +71,18 @@ pub enum TurnEvent {
     PeerRefused(IpAddr, TurnError),
     /// From now on data to this peer costs 4 bytes only.
     ChannelBound(SocketAddr),
+    /// The server has a TCP connection with this peer, to be bound within 30 s by
+    /// [`TurnClient::bind_connection`] (RFC 6062).
+    PeerConnected {
+        /// The far end.
+        peer: SocketAddr,
+        /// The server's name for it.
+        connection: ConnectionId,
+        /// Whether the peer has connected to the relayed address; else we asked for it.
+        incoming: bool,
+    },
+    /// The server has no TCP connection to this peer for us: by 447 it did not come about, by 446 there is one.
+    ConnectRefused(SocketAddr, TurnError),
     /// The allocation is kept with the credentials before, since the server refuses it those that
     /// [`TurnClient::set_credentials`] brought.
     CredentialsRefused(TurnError),
@@ -106,7 +120,7 @@ pub enum TurnWhy {
     Request,
     /// The allocation is to be refreshed.
     Refresh,
-    /// A permission or channel is to be renewed.
+    /// A permission or channel is to be renewed, or a connection to be asked for or given up.
     Peer,
     /// NATs on the way are to be kept open.
     Keepalive,
@@ -141,6 +155,8 @@ pub struct TurnStats {
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_closed`](Self::handle_closed).
 /// - Drain: [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event),
 ///   [`poll_timeout`](Self::poll_timeout).
+/// - TCP relays: [`connect`](Self::connect), [`bind_connection`](Self::bind_connection),
+///   [`release`](Self::release).
 /// - Data out: a train laid out with [`room`](Self::room) goes through [`wrap`](Self::wrap).
 pub struct TurnClient {
     pub(crate) config: TurnConfig,
@@ -152,6 +168,7 @@ pub struct TurnClient {
     pub(crate) transactions: Transactions<Tag>,
     pub(crate) round_trip: RoundTrip,
     pub(crate) peers: Peers,
+    pub(crate) connections: Connections,
     pub(crate) events: VecDeque<TurnEvent>,
     pub(crate) relayed: Vec<SocketAddr>,
     pub(crate) reservation: Option<[u8; 8]>,
@@ -178,6 +195,7 @@ impl TurnClient {
             transactions: Transactions::new(config.retransmission),
             round_trip: RoundTrip::default(),
             peers: Peers::default(),
+            connections: Connections::default(),
             events: VecDeque::new(),
             relayed: Vec::new(),
             redirects: 0,
@@ -206,10 +224,11 @@ impl TurnClient {
     }
 
     /// Binds a channel to a peer, which makes data to it cheap, and keeps it bound. Permits its
-    /// address, too. Answered by [`TurnEvent::ChannelBound`] or [`TurnEvent::PeerRefused`].
+    /// address, too, and with TCP relays does only that. Answered by [`TurnEvent::ChannelBound`] or [`TurnEvent::PeerRefused`].
     pub fn bind_channel(&mut self, now: Instant, peer: SocketAddr) {
         let most = self.config.max_peers;
-        if !self.peers.permit(peer.ip(), most) || !self.peers.bind(peer, most) {
+        let bind = !self.config.tcp;
+        if !self.peers.permit(peer.ip(), most) || bind && !self.peers.bind(peer, most) {
             self.stats.too_many_peers += 1;
         }
         self.ask_for_peers(now);
@@ -242,6 +261,7 @@ impl TurnClient {
             State::Closing | State::Over => {}
         }
         self.peers.clear();
+        self.connections.clear();
     }
 
     /// The server that is spoken to, after redirections.
@@ -323,6 +343,7 @@ impl TurnClient {
             if refresh_at <= now && !self.is_refreshing() {
                 self.request(now, Purpose::Refresh);
             }
+            self.connections.lapse(now);
             self.rotate(now);
             self.ask_for_peers(now);
             self.keepalive_due |= self.keepalive_at().is_some_and(|at| at <= now);
@@ -371,6 +392,7 @@ impl TurnClient {
                 deadline(refresh, TurnWhy::Refresh),
                 deadline(Some(expires_at), TurnWhy::Expiry),
                 deadline(self.next_peer(), TurnWhy::Peer),
+                self.connection_lapse(),
                 deadline(self.keepalive_at(), TurnWhy::Keepalive),
             ] {
                 next = Deadline::earlier(next, other);
@@ -403,6 +425,7 @@ impl TurnClient {
             self.keepalive_due = false;
             self.transactions.retain(|_| false);
             self.peers.clear();
+            self.connections.clear();
             self.events.push_back(last);
         }
     }
@@ -424,6 +447,7 @@ impl TurnClient {
             }
             Purpose::Refresh if self.rotation.is_trying() => self.rotate_back(now, error),
             Purpose::Refresh => self.on_refresh_failed(now, error),
+            Purpose::Connect(peer) => self.on_connect_failed(now, peer, error),
             Purpose::Peer(wish)
                 if error == TurnError::Timeout && self.peers.put_off(wish, now + REFRESH_AGAIN) => {
             }
@@ -463,8 +487,11 @@ impl TurnClient {
 
     /// While other credentials are tried, nothing else is asked.
     fn next_peer(&self) -> Option<Instant> {
-        let next = self.peers.next_due();
-        next.filter(|_| !self.rotation.is_trying())
+        let next = [self.peers.next_due(), self.connections.next_due()];
+        next.into_iter()
+            .flatten()
+            .min()
+            .filter(|_| !self.rotation.is_trying())
     }
 
     fn keepalive_at(&self) -> Option<Instant> {

@@ -44,6 +44,9 @@ pub struct TurnConfig {
     /// Asks that datagrams in Send indications are not fragmented on their way to the peer (DONT-FRAGMENT); left
     /// out with a server that does not know it.
     pub dont_fragment: bool,
+    /// Asks for an allocation that relays TCP instead of UDP (RFC 6062); the server must be spoken to over TCP or
+    /// TLS. Off by default.
+    pub tcp: bool,
     /// The lifetime that is asked for; the server decides. `None` leaves it to the server.
     pub lifetime: Option<Duration>,
     /// How requests are retransmitted over UDP.
@@ -73,6 +76,7 @@ impl TurnConfig {
             even_port: None,
             reservation: None,
             dont_fragment: false,
+            tcp: false,
             lifetime: None,
             retransmission: Retransmission::default(),
             // RFC 8445 §11: 15 s at least.
@@ -118,11 +122,24 @@ impl TurnConfig {
         self
     }
 
-    /// What excludes each other (RFC 8656 §7.1).
+    /// Asks for an allocation that relays TCP; [`TurnClient::connect`](crate::turn::TurnClient::connect) reaches
+    /// peers then.
+    #[must_use]
+    pub fn with_tcp(mut self, on: bool) -> Self {
+        self.tcp = on;
+        self
+    }
+
+    /// What excludes each other (RFC 8656 §7.1, RFC 6062 §4.1).
     pub(crate) fn check(&self) -> Result<(), TurnError> {
         let wrong = |what| Err(TurnError::Options(what));
         let (even, token) = (self.even_port.is_some(), self.reservation.is_some());
+        let stream = matches!(self.transport, Transport::Tcp | Transport::Tls);
         match self.families {
+            _ if self.tcp && !stream => wrong("TCP relays need TCP or TLS to the server"),
+            _ if self.tcp && (even || token || self.dont_fragment) => {
+                wrong("TCP relays have no even or reserved ports, and nothing to fragment")
+            }
             _ if even && token => wrong("an even port and a reserved one exclude each other"),
             Families::V6 | Families::Both if token => {
                 wrong("a reserved port has the family that it was reserved for")

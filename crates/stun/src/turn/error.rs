@@ -39,6 +39,8 @@ pub enum TurnError {
     TryAlternate(SocketAddr, Option<String>),
     /// The server's success lacks an address that we asked for.
     NoRelayedAddress,
+    /// The server's answer to a Connect does not name the connection.
+    NoConnectionId,
     /// The allocation has expired or the server has lost it.
     Lost,
     /// The stream to the server has ended, in the words of the system.
@@ -86,6 +88,7 @@ impl fmt::Display for TurnError {
                 write!(f, "the TURN server sends us to {server}")
             }
             TurnError::NoRelayedAddress => f.write_str("the TURN server gave no relayed address"),
+            TurnError::NoConnectionId => f.write_str("the TURN server names no connection"),
             TurnError::Lost => f.write_str("the TURN server has lost the allocation"),
             TurnError::StreamClosed(why) => write!(f, "the stream to the TURN server ended: {why}"),
             TurnError::OutOfStep => f.write_str("the TURN server's stream makes no sense"),

@@ -55,6 +55,11 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// What has not been cut yet, for a stream that speaks another protocol from here on (RFC 6062).
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer[self.taken..]
+    }
+
     /// The next whole message, padding included; an error means that the stream must be closed.
     pub fn next_frame(&mut self) -> Result<Option<&mut [u8]>, TurnError> {
         let rest = &self.buffer[self.taken..];

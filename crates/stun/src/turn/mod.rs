@@ -7,9 +7,12 @@
 //! 4. Data flows in Send and Data indications, 36 bytes of overhead.
 //! 5. ChannelBind for the peer that matters ([`TurnClient::bind_channel`]): 4 bytes of overhead.
 //! 6. Refresh keeps the allocation, Refresh with lifetime 0 deletes it ([`TurnClient::close`]).
+//!
+//! An allocation that relays TCP has connections in place of 4 and 5: [`TurnClient::connect`] (RFC 6062).
 
 mod client;
 mod config;
+mod data_connection;
 mod error;
 mod frame;
 mod peers;
@@ -17,8 +20,11 @@ mod request;
 mod response;
 mod rotation;
 mod send;
+mod tcp;
 
 pub use client::{Incoming, TurnClient, TurnEvent, TurnStats, TurnWhy};
 pub use config::{Families, TurnConfig};
+pub use data_connection::DataConnection;
 pub use error::TurnError;
 pub use frame::{Framer, MAX_FRAME, is_channel_data};
+pub use tcp::ConnectionId;

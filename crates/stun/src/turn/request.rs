@@ -1,4 +1,4 @@
-//! Forming requests (RFC 8656 §7.1, §8, §10.1, §12.1).
+//! Forming requests (RFC 8656 §7.1, §8, §10.1, §12.1, RFC 6062 §4.3).
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use crate::turn::client::{Purpose, State, Tag};
 use crate::turn::peers::Wish;
 use crate::turn::{Families, TurnClient};
 
-/// The IP protocol number of UDP, the only transport to peers (RFC 8656 §18.8).
+/// IP protocol numbers, the transports to peers (RFC 8656 §18.8, RFC 6062 §4.1).
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 /// No request of ours is longer: names, realm and nonce take 508 bytes each at most.
-const MAX_REQUEST: usize = 2_048;
+pub(crate) const MAX_REQUEST: usize = 2_048;
 
 impl TurnClient {
     /// Starts a request with the credentials of this moment.
@@ -26,6 +27,7 @@ impl TurnClient {
             Purpose::Refresh | Purpose::Close => Method::REFRESH,
             Purpose::Peer(Wish::Permission(_)) => Method::CREATE_PERMISSION,
             Purpose::Peer(Wish::Channel(..)) => Method::CHANNEL_BIND,
+            Purpose::Connect(_) => Method::CONNECT,
         };
         let mut builder = MessageBuilder::request(&mut buffer, method, id);
         if let Some(software) = &self.config.software {
@@ -48,6 +50,9 @@ impl TurnClient {
             Purpose::Peer(Wish::Channel(peer, number)) => {
                 builder.channel_number(number).xor_peer_address(peer);
             }
+            Purpose::Connect(peer) => {
+                builder.xor_peer_address(peer);
+            }
         }
         self.auth.apply(&mut builder);
         builder.fingerprint();
@@ -64,7 +69,7 @@ impl TurnClient {
     }
 
     fn write_allocate(&self, builder: &mut MessageBuilder<'_>) {
-        builder.requested_transport(UDP);
+        builder.requested_transport(if self.config.tcp { TCP } else { UDP });
         if let Some(lifetime) = self.config.lifetime {
             builder.lifetime(lifetime);
         }
@@ -88,15 +93,17 @@ impl TurnClient {
         }
     }
 
-    /// Asks for all permissions and channels that are due.
+    /// Asks for all permissions, channels and connections that are due.
     pub(crate) fn ask_for_peers(&mut self, now: Instant) {
         while let State::Allocated { .. } = self.state
             && !self.rotation.is_trying()
         {
-            let Some(wish) = self.peers.next_wish(now) else {
+            let wish = self.peers.next_wish(now).map(Purpose::Peer);
+            let connect = || self.connections.next_connect(now).map(Purpose::Connect);
+            let Some(purpose) = wish.or_else(connect) else {
                 return;
             };
-            self.request(now, Purpose::Peer(wish));
+            self.request(now, purpose);
         }
     }
 

@@ -69,8 +69,11 @@ impl TurnClient {
         };
         match message.class() {
             Class::Success | Class::Error => self.on_response(now, &message),
-            Class::Indication if message.method() == Method::DATA => {
+            Class::Indication if message.method() == Method::DATA && !self.config.tcp => {
                 return self.on_data(&message);
+            }
+            Class::Indication if message.method() == Method::CONNECTION_ATTEMPT => {
+                self.on_attempt(now, &message);
             }
             Class::Indication | Class::Request => self.stats.unexpected += 1,
         }
@@ -129,7 +132,7 @@ impl TurnClient {
             }
             AuthVerdict::Accept { authenticated } => {
                 self.complete(now, id);
-                match self.judge(response, authenticated) {
+                match judge(response, authenticated) {
                     Ok(()) => self.on_success(now, tag.purpose, response),
                     Err(TurnError::TryAlternate(server, name)) => {
                         self.on_redirect(now, tag.purpose, server, name);
@@ -151,39 +154,6 @@ impl TurnClient {
         }
     }
 
-    /// Whether a response whose credentials are in order grants what was asked for.
-    fn judge(&self, response: &Message<'_>, authenticated: bool) -> Result<(), TurnError> {
-        let mut unknown = response.unknown_required(&[known::BASE, known::TURN]);
-        if unknown.next().is_some() {
-            // RFC 8489 §6.3.3, §6.3.4: the transaction has failed.
-            return Err(refused(ErrorCode::UNKNOWN_ATTRIBUTE, ""));
-        }
-        if response.class() == Class::Success {
-            return Ok(());
-        }
-        let (code, words) = response
-            .error_code()
-            .unwrap_or((ErrorCode::SERVER_ERROR, ""));
-        match response.alternate_server() {
-            // RFC 8489 §14.8: only an authentic 300 sends anybody anywhere.
-            Some(server) if code == ErrorCode::TRY_ALTERNATE && authenticated => {
-                let name = response.alternate_domain().map(str::to_owned);
-                Err(TurnError::TryAlternate(server, name))
-            }
-            _ if code == ErrorCode::UNKNOWN_ATTRIBUTE => {
-                let kinds = response.unknown_attributes().into_iter().flatten().take(8);
-                let names: Vec<_> = kinds
-                    .map(|kind| {
-                        let number = || format!("0x{:04x}", kind.0);
-                        kind.name().map_or_else(number, str::to_owned)
-                    })
-                    .collect();
-                Err(refused(code, &names.join(" ")))
-            }
-            _ => Err(refused(code, words)),
-        }
-    }
-
     fn on_success(&mut self, now: Instant, purpose: Purpose, response: &Message<'_>) {
         match purpose {
             Purpose::Allocate => self.on_allocated(now, response),
@@ -199,6 +169,7 @@ impl TurnClient {
                     self.events.push_back(wish.granted_event());
                 }
             }
+            Purpose::Connect(peer) => self.on_connected(now, peer, response),
         }
     }
 
@@ -265,6 +236,39 @@ impl TurnClient {
             self.events.push_back(TurnEvent::Redirected(server));
             self.request(now, Purpose::Allocate);
         }
+    }
+}
+
+/// Whether a response whose credentials are in order grants what was asked for.
+pub(crate) fn judge(response: &Message<'_>, authenticated: bool) -> Result<(), TurnError> {
+    let mut unknown = response.unknown_required(&[known::BASE, known::TURN]);
+    if unknown.next().is_some() {
+        // RFC 8489 §6.3.3, §6.3.4: the transaction has failed.
+        return Err(refused(ErrorCode::UNKNOWN_ATTRIBUTE, ""));
+    }
+    if response.class() == Class::Success {
+        return Ok(());
+    }
+    let (code, words) = response
+        .error_code()
+        .unwrap_or((ErrorCode::SERVER_ERROR, ""));
+    match response.alternate_server() {
+        // RFC 8489 §14.8: only an authentic 300 sends anybody anywhere.
+        Some(server) if code == ErrorCode::TRY_ALTERNATE && authenticated => {
+            let name = response.alternate_domain().map(str::to_owned);
+            Err(TurnError::TryAlternate(server, name))
+        }
+        _ if code == ErrorCode::UNKNOWN_ATTRIBUTE => {
+            let kinds = response.unknown_attributes().into_iter().flatten().take(8);
+            let names: Vec<_> = kinds
+                .map(|kind| {
+                    let number = || format!("0x{:04x}", kind.0);
+                    kind.name().map_or_else(number, str::to_owned)
+                })
+                .collect();
+            Err(refused(code, &names.join(" ")))
+        }
+        _ => Err(refused(code, words)),
     }
 }
 

@@ -52,6 +52,9 @@ impl TurnClient {
         if !self.is_allocated() {
             return Err(TurnError::NoAllocation);
         }
+        if self.config.tcp {
+            return Err(TurnError::Options("TCP relays carry no datagrams"));
+        }
         if train.is_empty() {
             return Ok(());
         }

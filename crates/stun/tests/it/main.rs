@@ -8,5 +8,6 @@ mod foreign;
 mod messages;
 mod refusals;
 mod round_trip;
+mod tcp_relays;
 mod turn;
 mod vectors;

@@ -20,14 +20,14 @@ fn peer() -> SocketAddr {
 }
 
 /// A client and the server's answers, written by the test.
-struct Bench {
-    client: TurnClient,
-    now: Instant,
-    train: Train,
+pub(crate) struct Bench {
+    pub(crate) client: TurnClient,
+    pub(crate) now: Instant,
+    pub(crate) train: Train,
 }
 
 impl Bench {
-    fn with(config: impl FnOnce(TurnConfig) -> TurnConfig) -> Self {
+    pub(crate) fn with(config: impl FnOnce(TurnConfig) -> TurnConfig) -> Self {
         let base = TurnConfig::new(SocketId(0), server(), "user", "secret");
         let mut bench = Bench {
             client: TurnClient::new(config(base), Origin::seeded(2)).unwrap(),
@@ -43,31 +43,36 @@ impl Bench {
         bench
     }
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Bench::with(|config| config)
     }
 
-    fn allocated() -> Self {
+    pub(crate) fn allocated() -> Self {
         let mut bench = Bench::new();
         bench.grant(|_| ());
         assert!(matches!(bench.event(), TurnEvent::Allocated { .. }));
         bench
     }
 
-    fn request(&mut self) -> Vec<u8> {
+    pub(crate) fn request(&mut self) -> Vec<u8> {
         assert!(self.client.poll_transmit(self.now, &mut self.train));
         self.train.segment(0).to_vec()
     }
 
-    fn event(&mut self) -> TurnEvent {
+    pub(crate) fn event(&mut self) -> TurnEvent {
         self.client.poll_event().expect("an event")
     }
 
-    fn key() -> Key {
+    pub(crate) fn key() -> Key {
         Key::long_term("user", "realm", "secret", PasswordAlgorithm::Md5)
     }
 
-    fn refuse(&mut self, request: &[u8], code: u16, more: impl FnOnce(&mut MessageBuilder<'_>)) {
+    pub(crate) fn refuse(
+        &mut self,
+        request: &[u8],
+        code: u16,
+        more: impl FnOnce(&mut MessageBuilder<'_>),
+    ) {
         let request = Message::parse(request).unwrap();
         let mut buffer = [0; 512];
         let mut builder = MessageBuilder::error(&mut buffer, &request);
@@ -81,13 +86,13 @@ impl Bench {
     }
 
     /// Refuses the request that comes next.
-    fn refuse_next(&mut self, code: u16) {
+    pub(crate) fn refuse_next(&mut self, code: u16) {
         let request = self.request();
         self.refuse(&request, code, |_| ());
     }
 
     /// Grants the request that comes next, and hands it out.
-    fn grant(&mut self, more: impl FnOnce(&mut MessageBuilder<'_>)) -> Vec<u8> {
+    pub(crate) fn grant(&mut self, more: impl FnOnce(&mut MessageBuilder<'_>)) -> Vec<u8> {
         let bytes = self.request();
         let request = Message::parse(&bytes).unwrap();
         let mut buffer = [0; 512];
@@ -102,7 +107,7 @@ impl Bench {
         bytes
     }
 
-    fn wait(&mut self, seconds: u64) {
+    pub(crate) fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.client.handle_timeout(self.now);
     }

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use esp_stun::turn::{Framer, Incoming, TurnClient, TurnConfig, TurnError, TurnEvent};
+use esp_stun::turn::{
+    ConnectionId, Framer, Incoming, TurnClient, TurnConfig, TurnError, TurnEvent,
+};
 use esp_stun::{
     Class, ErrorCode, LongTermAuth, Message, MessageBuilder, Method, PasswordAlgorithm,
-    SecurityFeatures,
+    SecurityFeatures, TransactionId,
 };
-use esp_wire::{Instant, Origin, Room, SocketId, Train};
+use esp_wire::{Instant, Origin, Room, SocketId, Train, Transport};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -26,6 +28,9 @@ enum Step {
     Answer(bool, u16, u8),
     Data(u8, u16),
     Closed,
+    Connect(u8),
+    Attempt(u8, u8),
+    BindConnection(u8),
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -41,6 +46,9 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(ok, code, more)| Step::Answer(ok, code, more)),
         (any::<u8>(), 0u16..1_500).prop_map(|(host, len)| Step::Data(host, len)),
         Just(Step::Closed),
+        any::<u8>().prop_map(Step::Connect),
+        (any::<u8>(), 0u8..8).prop_map(|(host, id)| Step::Attempt(host, id)),
+        (0u8..8).prop_map(Step::BindConnection),
     ]
 }
 
@@ -73,7 +81,10 @@ struct Bench {
 impl Bench {
     fn new(seed: u64) -> Self {
         let server = SocketAddr::from(([198, 51, 100, 1], 3478));
-        let config = TurnConfig::new(SocketId(0), server, "user", "pass");
+        let mut config = TurnConfig::new(SocketId(0), server, "user", "pass");
+        if seed.is_multiple_of(2) {
+            config = config.with_transport(Transport::Tcp).with_tcp(true);
+        }
         Bench {
             client: TurnClient::new(config, Origin::seeded(seed)).unwrap(),
             train: Train::with_capacity(4_096),
@@ -108,6 +119,9 @@ impl Bench {
         if more & 8 != 0 {
             builder.xor_relayed_address(peer(more));
         }
+        if more & 64 != 0 {
+            builder.connection_id(u32::from(more) % 8);
+        }
         if more & 16 != 0 {
             builder.lifetime(Duration::from_secs(u64::from(more)));
         }
@@ -115,6 +129,17 @@ impl Bench {
             builder.alternate_server(peer(more));
         }
         let len = builder.finish().unwrap();
+        let incoming = self.client.handle_message(self.now, &mut buffer[..len]);
+        assert_eq!(incoming, Incoming::Consumed);
+    }
+
+    fn attempt(&mut self, host: u8, id: u8) {
+        let mut buffer = [0; 128];
+        let method = Method::CONNECTION_ATTEMPT;
+        let transaction = TransactionId([id; 12]);
+        let mut builder = MessageBuilder::indication(&mut buffer, method, transaction);
+        let builder = builder.connection_id(id.into());
+        let len = builder.xor_peer_address(peer(host)).finish().unwrap();
         let incoming = self.client.handle_message(self.now, &mut buffer[..len]);
         assert_eq!(incoming, Incoming::Consumed);
     }
@@ -130,6 +155,7 @@ impl Bench {
                 self.train.destination().unwrap().remote,
                 self.client.server()
             ),
+            Err(TurnError::Options(_)) => assert!(self.client.config().tcp),
             Err(error) => assert_eq!(error, TurnError::NoAllocation),
         }
     }
@@ -155,6 +181,17 @@ impl Bench {
             Step::Answer(ok, code, more) => self.answer(ok, code, more),
             Step::Data(host, len) => self.data(host, len),
             Step::Closed => self.client.handle_closed("reset"),
+            Step::Connect(host) => self.client.connect(self.now, peer(host)),
+            Step::Attempt(host, id) => self.attempt(host, id),
+            Step::BindConnection(id) => {
+                let id = ConnectionId(id.into());
+                let bound = self.client.bind_connection(self.now, id, SocketId(1));
+                if let Some(mut data) = bound {
+                    assert!(self.client.is_allocated());
+                    assert!(data.poll_transmit(self.now, &mut self.train));
+                    self.last = self.train.segment(0).to_vec();
+                }
+            }
         }
     }
 
@@ -216,7 +253,7 @@ proptest! {
     fn credentials_of_any_kind(name in ".{0,600}", word in ".{0,600}") {
         if let Ok(auth) = LongTermAuth::new(&name, &word) {
             let mut buffer = [0; 2_048];
-            let id = esp_stun::TransactionId([0; 12]);
+            let id = TransactionId([0; 12]);
             let mut builder = MessageBuilder::request(&mut buffer, Method::BINDING, id);
             auth.apply(&mut builder);
             prop_assert!(builder.finish().is_ok());

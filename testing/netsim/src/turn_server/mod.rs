@@ -1,7 +1,9 @@
-//! A TURN server (RFC 8656): allocations over UDP and streams, permissions, channels, both families.
+//! A TURN server (RFC 8656): allocations over UDP and streams, permissions, channels, both families; TCP relays
+//! (RFC 6062).
 
 mod relay;
 mod request;
+mod tcp;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +29,8 @@ pub(crate) type Client = (SocketId, SocketAddr);
 pub(crate) struct Allocation {
     /// The relay sockets with their addresses.
     relays: Vec<(SocketId, SocketAddr)>,
+    /// Whether TCP is relayed.
+    tcp: bool,
     expires_at: Instant,
     /// The user who made it.
     username: String,
@@ -71,12 +75,15 @@ pub struct TurnServer {
     /// Whether an allocation belongs to the user who made it: others are refused by 441, and that
     /// user stays good for it.
     pub strict: bool,
+    /// Whether it relays TCP (RFC 6062); else that is refused by 442.
+    pub tcp_relays: bool,
     addresses: Vec<IpAddr>,
     actions: VecDeque<Action>,
     outbox: VecDeque<(Destination, Vec<u8>)>,
     allocations: BTreeMap<Client, Allocation>,
     relays: BTreeMap<SocketId, Client>,
     streams: BTreeMap<SocketId, (SocketAddr, Framer)>,
+    splices: tcp::Splices,
     next_relay: u32,
     relayed: u64,
 }
@@ -104,12 +111,14 @@ impl TurnServer {
             mismatches: 0,
             later: None,
             strict: false,
+            tcp_relays: true,
             addresses: Vec::new(),
             actions: binds.collect(),
             outbox: VecDeque::new(),
             allocations: BTreeMap::new(),
             relays: BTreeMap::new(),
             streams: BTreeMap::new(),
+            splices: tcp::Splices::default(),
             next_relay: FIRST_RELAY,
             relayed: 0,
         }
@@ -139,6 +148,7 @@ impl TurnServer {
 
     fn remove(&mut self, client: Client) {
         if let Some(allocation) = self.allocations.remove(&client) {
+            self.cut_connections(client);
             for (socket, _) in allocation.relays {
                 self.relays.remove(&socket);
                 self.actions.push_back(Action::Close { socket });
@@ -147,6 +157,9 @@ impl TurnServer {
     }
 
     fn on_stream_bytes(&mut self, now: Instant, stream: SocketId, data: &[u8]) {
+        if self.on_spliced_bytes(stream, data) {
+            return;
+        }
         let Some((remote, mut framer)) = self.streams.remove(&stream) else {
             return;
         };
@@ -157,6 +170,12 @@ impl TurnServer {
         }
         framer.push(data);
         loop {
+            if self.splices.has_bound(stream) {
+                if !framer.rest().is_empty() {
+                    self.on_spliced_bytes(stream, framer.rest());
+                }
+                return;
+            }
             match framer.next_frame() {
                 Ok(Some(frame)) => self.on_message(now, (stream, remote), frame),
                 Ok(None) => break,
@@ -188,11 +207,15 @@ impl Endpoint for TurnServer {
                 }
             }
             Input::Bound { socket, local } => self.on_bound(now, socket, local),
-            Input::StreamOpened { stream, remote, .. } => {
+            Input::StreamOpened {
+                stream,
+                local,
+                remote,
+            } if !self.on_peer_stream(now, stream, local, remote) => {
                 self.streams.insert(stream, (remote, Framer::new()));
             }
             Input::StreamBytes { stream, data } => self.on_stream_bytes(now, stream, data),
-            Input::Closed { socket, .. } => {
+            Input::Closed { socket, .. } if !self.on_spliced_closed(socket) => {
                 if let Some((remote, _)) = self.streams.remove(&socket) {
                     self.remove((socket, remote));
                 }
@@ -209,6 +232,7 @@ impl Endpoint for TurnServer {
         for client in expired.map(|(client, _)| *client).collect::<Vec<_>>() {
             self.remove(client);
         }
+        self.expire_connections(now);
     }
 
     fn poll_transmit(&mut self, _now: Instant, train: &mut Train) -> bool {
@@ -222,7 +246,8 @@ impl Endpoint for TurnServer {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.allocations.values().map(|one| one.expires_at).min()
+        let allocations = self.allocations.values().map(|one| one.expires_at);
+        allocations.chain(self.splices.next_deadline()).min()
     }
 
     fn poll_action(&mut self) -> Option<Action> {

@@ -9,6 +9,7 @@ use esp_stun::{
 };
 use esp_wire::{Action, Instant, SocketId};
 
+use super::tcp::is_stream;
 use super::{Allocation, Client, TurnServer};
 
 /// How long permissions and channels live (RFC 8656 §9, §12).
@@ -18,7 +19,7 @@ const CHANNEL: Duration = Duration::from_secs(600);
 const BINDING: Duration = Duration::from_secs(10);
 
 /// How a request was authenticated, and hence how its response is.
-type Proof = (Key, Integrity);
+pub(super) type Proof = (Key, Integrity);
 
 impl TurnServer {
     pub(super) fn on_request(&mut self, now: Instant, client: Client, bytes: &[u8]) {
@@ -51,6 +52,8 @@ impl TurnServer {
             Method::REFRESH => self.refresh(now, client, &request, &proof),
             Method::CREATE_PERMISSION => self.permit(now, client, &request, &proof),
             Method::CHANNEL_BIND => self.bind_channel(now, client, &request, &proof),
+            Method::CONNECT => self.connect(now, client, (&request, bytes), &proof),
+            Method::CONNECTION_BIND => self.bind_connection(client, &request, &proof),
             _ => Err(ErrorCode::BAD_REQUEST),
         };
         if let Err(code) = done {
@@ -133,7 +136,7 @@ impl TurnServer {
         self.push(client, buffer[..len].to_vec());
     }
 
-    fn refuse_with(
+    pub(super) fn refuse_with(
         &mut self,
         client: Client,
         request: &Message<'_>,
@@ -148,7 +151,7 @@ impl TurnServer {
         self.push(client, buffer[..len.expect("a short response")].to_vec());
     }
 
-    fn succeed(
+    pub(super) fn succeed(
         &mut self,
         client: Client,
         request: &Message<'_>,
@@ -168,6 +171,20 @@ impl TurnServer {
             allocation.response = buffer[..len].to_vec();
         }
         self.push(client, buffer[..len].to_vec());
+    }
+
+    /// Whether TCP is to be relayed (RFC 6062 §5.1), and may be.
+    fn wants_tcp(&self, client: Client, request: &Message<'_>) -> Result<bool, ErrorCode> {
+        let of_datagrams = request.dont_fragment()
+            || request.even_port().is_some()
+            || request.reservation_token().is_some();
+        match request.requested_transport() {
+            Some(17) => Ok(false),
+            Some(6) if !self.tcp_relays => Err(ErrorCode::UNSUPPORTED_TRANSPORT),
+            Some(6) if !is_stream(client) || of_datagrams => Err(ErrorCode::BAD_REQUEST),
+            Some(6) => Ok(true),
+            _ => Err(ErrorCode::UNSUPPORTED_TRANSPORT),
+        }
     }
 
     fn allocate(
@@ -191,9 +208,7 @@ impl TurnServer {
             }
             return Ok(());
         }
-        if request.requested_transport() != Some(17) {
-            return Err(ErrorCode::UNSUPPORTED_TRANSPORT);
-        }
+        let tcp = self.wants_tcp(client, request)?;
         if self.mismatches > 0 {
             self.mismatches -= 1;
             return Err(ErrorCode::ALLOCATION_MISMATCH);
@@ -205,6 +220,7 @@ impl TurnServer {
             expires_at: now + BINDING,
             pending: Some(bytes.to_vec()),
             username: request.username().unwrap_or_default().to_owned(),
+            tcp,
             ..Allocation::default()
         };
         let wanted = match request.requested_address_family() {
@@ -226,7 +242,10 @@ impl TurnServer {
             let socket = SocketId(self.next_relay);
             self.next_relay += 1;
             let local = SocketAddr::new(any, 0);
-            self.actions.push_back(Action::Bind { socket, local });
+            self.actions.push_back(match tcp {
+                true => Action::Listen { socket, local },
+                false => Action::Bind { socket, local },
+            });
             allocation.relays.push((socket, SocketAddr::new(*ip, 0)));
             self.relays.insert(socket, client);
         }
@@ -301,7 +320,7 @@ impl TurnServer {
         Ok(())
     }
 
-    fn check_peer(&self, client: Client, peer: SocketAddr) -> Result<(), ErrorCode> {
+    pub(super) fn check_peer(&self, client: Client, peer: SocketAddr) -> Result<(), ErrorCode> {
         let allocation = self.allocations.get(&client);
         let allocation = allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         let mut relays = allocation.relays.iter();

@@ -9,5 +9,6 @@ mod nats;
 mod probe;
 mod services;
 mod shape;
+mod tcp_relays;
 mod turn;
 mod turn_user;
