@@ -242,7 +242,7 @@ impl Dtls {
             return;
         }
         if self.role.is_some() {
-            self.library.close();
+            self.library.close(&mut self.outlet);
             // What cannot be sealed is not sent.
             let _ = self.library.drain(self.now, &mut self.outlet);
         }
@@ -319,6 +319,7 @@ impl Dtls {
             self.state = State::Connected;
             self.tell_connected = true;
         }
+        self.retire();
         if self.outlet.peer_closed && !self.is_over() {
             self.tell_closed = true;
             self.outlet.deadline = None;
@@ -329,6 +330,17 @@ impl Dtls {
             }
         }
         Ok(())
+    }
+
+    /// Lets the library go as soon as it has no duty left.
+    pub(crate) fn retire(&mut self) {
+        if self.state == State::Connected
+            && self.outlet.deadline.is_none()
+            && self.ahead.is_empty()
+            && !self.outlet.peer_closed
+        {
+            self.library.retire();
+        }
     }
 
     fn verify(&mut self) -> Result<(), Error> {
@@ -348,7 +360,7 @@ impl Dtls {
 
     /// Ends the association with a goodbye, so that the peer need not wait for its own timeout.
     fn refuse(&mut self, error: Error) -> Result<(), Error> {
-        self.library.close();
+        self.library.close(&mut self.outlet);
         let _ = self.library.drain(self.now, &mut self.outlet);
         self.end(State::Failed);
         Err(error)

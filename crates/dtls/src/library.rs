@@ -27,7 +27,8 @@ const SPARE: usize = 4;
 
 /// The DTLS library, driven in virtual time and drained after every step.
 pub(crate) struct Library {
-    dtls: dimpl::Dtls,
+    /// Gone when it has nothing left to do ([`Library::retire`]).
+    dtls: Option<Box<dimpl::Dtls>>,
     clock: Clock,
     scratch: Vec<u8>,
     is_client: bool,
@@ -101,7 +102,7 @@ impl Library {
             Versions::Only13 => dimpl::Dtls::new_13(settings, certificate, start),
         };
         Ok(Library {
-            dtls,
+            dtls: Some(Box::new(dtls)),
             clock,
             scratch: Vec::new(),
             is_client: false,
@@ -124,7 +125,27 @@ impl Library {
             return second.become_client();
         }
         self.is_client = true;
-        self.dtls.set_active(true);
+        if let Some(dtls) = &mut self.dtls {
+            dtls.set_active(true);
+        }
+    }
+
+    /// Lets the library go when the records are ours and no message of the handshake can be missed any more.
+    ///
+    /// It was drained before and has set no timer.
+    pub(crate) fn retire(&mut self) {
+        if let Some(records) = &mut self.records
+            && self.dtls.is_some()
+            && records.stand_alone(self.is_client)
+        {
+            self.dtls = None;
+            self.scratch = Vec::new();
+        }
+    }
+
+    /// True when all records of the peer are opened here.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.dtls.is_none()
     }
 
     /// True when the records of application data are, or may become, ours.
@@ -133,8 +154,13 @@ impl Library {
     }
 
     /// Lets the library take a step and takes the keys that it derived.
-    fn step<T>(&mut self, step: impl FnOnce(&mut dimpl::Dtls) -> T) -> Result<T, Error> {
-        let result = secrets::watch(&mut self.secrets, || step(&mut self.dtls));
+    ///
+    /// `None` when it has retired.
+    fn step<T>(&mut self, step: impl FnOnce(&mut dimpl::Dtls) -> T) -> Result<Option<T>, Error> {
+        let Some(dtls) = &mut self.dtls else {
+            return Ok(None);
+        };
+        let result = Some(secrets::watch(&mut self.secrets, || step(dtls)));
         let Some(secrets) = &mut self.secrets else {
             return Ok(result);
         };
@@ -161,7 +187,10 @@ impl Library {
         if let Some(second) = &self.second {
             return second.version();
         }
-        match self.dtls.protocol_version()? {
+        if let Some(records) = &self.records {
+            return Some(records.version());
+        }
+        match self.dtls.as_ref()?.protocol_version()? {
             dimpl::ProtocolVersion::DTLS1_2 => Some(Version::Dtls12),
             dimpl::ProtocolVersion::DTLS1_3 => Some(Version::Dtls13),
             _ => None,
@@ -174,8 +203,10 @@ impl Library {
             return second.advance(now);
         }
         let now = self.clock.to_library(now);
-        self.step(|dtls| dtls.handle_timeout(now))?
-            .map_err(|error| Error::from_library(&error))
+        match self.step(|dtls| dtls.handle_timeout(now))? {
+            Some(Err(error)) => Err(Error::from_library(&error)),
+            _ => Ok(()),
+        }
     }
 
     /// `false` when an automatic client cannot tell the version from this datagram, which then had no effect.
@@ -187,21 +218,26 @@ impl Library {
         // The first one was told the time before.
         let _ = now;
         match self.step(|dtls| dtls.handle_packet(datagram))? {
-            Ok(()) => Ok(true),
-            Err(dimpl::Error::UnexpectedMessage(
+            None | Some(Ok(())) => Ok(true),
+            Some(Err(dimpl::Error::UnexpectedMessage(
                 dimpl::UnexpectedMessageError::UnrecognizedAutoServerResponse,
-            )) => Ok(false),
-            Err(error) => Err(Error::from_library(&error)),
+            ))) => Ok(false),
+            Some(Err(error)) => Err(Error::from_library(&error)),
         }
     }
 
-    pub(crate) fn close(&mut self) {
+    /// Says goodbye; [`Library::drain`] has it.
+    pub(crate) fn close(&mut self, outlet: &mut Outlet) {
         #[cfg(feature = "openssl")]
         if let Some(second) = &mut self.second {
             return second.close();
         }
-        // A refusal means that it was over before.
-        let _ = self.dtls.close();
+        if let Some(dtls) = &mut self.dtls {
+            // A refusal means that it was over before.
+            let _ = dtls.close();
+        } else if let Some(records) = &mut self.records {
+            outlet.flights.extend(records.goodbye());
+        }
     }
 
     /// Hands the library what was found in `record`, sealed as it expects.
@@ -229,8 +265,10 @@ impl Library {
         outlet: &mut Outlet,
     ) -> Result<(), Error> {
         for _ in 0..LIBRARY_UPDATE_AFTER {
-            self.dtls
-                .send_application_data(&[])
+            let Some(dtls) = &mut self.dtls else {
+                return Ok(());
+            };
+            dtls.send_application_data(&[])
                 .map_err(|error| Error::from_library(&error))?;
             self.drain(now, outlet)?;
         }
@@ -248,6 +286,10 @@ impl Library {
         } else {
             HANDSHAKE_SCRATCH
         };
+        let Some(dtls) = &mut self.dtls else {
+            outlet.deadline = None;
+            return Ok(());
+        };
         // What comes after the handshake is small and seldom.
         let mut small = [0; SCRATCH];
         if wanted > SCRATCH && self.scratch.len() < wanted {
@@ -259,7 +301,7 @@ impl Library {
                 false => &mut self.scratch[..],
             };
             let room = scratch.len();
-            match self.dtls.poll_output(scratch) {
+            match dtls.poll_output(scratch) {
                 Output::Packet(packet) => {
                     // A record under keys that were not seen: they stay the library's for good.
                     if self.records.is_none() && has_own_record(packet) {
@@ -316,10 +358,12 @@ impl Library {
         let payload = record
             .get(head..len.saturating_sub(tail))
             .ok_or(Error::Misuse("the segment is shorter than a record"))?;
-        self.dtls
-            .send_application_data(payload)
+        let Some(dtls) = &mut self.dtls else {
+            return Err(Error::Library("it has retired".into()));
+        };
+        dtls.send_application_data(payload)
             .map_err(|error| Error::from_library(&error))?;
-        match self.dtls.poll_output(record) {
+        match dtls.poll_output(record) {
             Output::Packet(packet) if packet.len() == len => Ok(()),
             _ => Err(Error::Library("a record of another size came out".into())),
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use esp_wire::Instant;
 
 use crate::config::MAX_HANDSHAKE_DATAGRAM;
-use crate::records::{Opened, Owner, Records, first_record, is_plain};
+use crate::records::{Alert, Control, Opened, Owner, Records, first_record, is_plain};
 use crate::{Dtls, Error, State, Violation};
 
 impl Dtls {
@@ -80,7 +80,10 @@ impl Dtls {
             let records = self.library.records.as_ref();
             let late = records.is_some_and(Records::is_late);
             let confirmed = records.is_some_and(Records::is_confirmed);
-            let (len, owner) = first_record(&datagram[at..], late);
+            let (len, mut owner) = first_record(&datagram[at..], late);
+            if self.library.is_retired() {
+                owner = Owner::Own;
+            }
             let stale = confirmed && is_plain(&datagram[at..]);
             if owner == Owner::Own || stale {
                 self.feed(&datagram[fed..at])?;
@@ -127,6 +130,9 @@ impl Dtls {
             Opened::Data(range) => {
                 self.stats.datagrams_received += 1;
                 self.stats.records_received += 1;
+                if !self.library.is_retired() {
+                    self.retire();
+                }
                 Ok(Some(range))
             }
             Opened::Refused => {
@@ -136,6 +142,11 @@ impl Dtls {
                     let reason = "more forged records than the keys withstand";
                     return Err(Error::PeerMisbehaved(Violation::Protocol(reason.into())));
                 }
+                Ok(None)
+            }
+            Opened::Control(control) if self.library.is_retired() => {
+                self.stats.datagrams_received += 1;
+                self.on_control(&control, record)?;
                 Ok(None)
             }
             Opened::Control(control) => {
@@ -151,6 +162,24 @@ impl Dtls {
                 }
                 Ok(None)
             }
+        }
+    }
+
+    /// What the library would do, had it not retired.
+    fn on_control(&mut self, control: &Control, record: &[u8]) -> Result<(), Error> {
+        match control.alert(record) {
+            Some(Alert::CloseNotify) => {
+                // RFC 5246 §7.2.1: it is answered.
+                self.library.close(&mut self.outlet);
+                self.outlet.peer_closed = true;
+                self.settle(Ok(()))
+            }
+            Some(Alert::Fatal(description)) => {
+                self.end(State::Failed);
+                let reason = format!("a fatal alert, number {description}");
+                Err(Error::PeerMisbehaved(Violation::Protocol(reason)))
+            }
+            None => Ok(()),
         }
     }
 

@@ -20,14 +20,16 @@ use std::ops::Range;
 
 pub(crate) use split::{Owner, first_record, is_plain};
 
-use crate::Error;
 use crate::secrets::Secrets;
+use crate::{Error, Version};
 
 /// RFC 9147 §4: content types that appear here.
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const ACK: u8 = 26;
+/// RFC 5246 §7.2: a warning.
+const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 
 /// Plain text that a record carries at most (RFC 8446 §5.1).
 pub(crate) const MAX_PLAIN: usize = 1 << 14;
@@ -67,6 +69,26 @@ impl Control {
     pub(crate) fn wants_answer(&self) -> bool {
         self.content_type != ALERT
     }
+
+    /// The alert that it is, when that ends the association.
+    pub(crate) fn alert(&self, record: &[u8]) -> Option<Alert> {
+        let &[level, description] = record.get(self.content.clone())? else {
+            return None;
+        };
+        match (self.content_type, level, description) {
+            (ALERT, _, 0) => Some(Alert::CloseNotify),
+            (ALERT, 2, _) => Some(Alert::Fatal(description)),
+            _ => None,
+        }
+    }
+}
+
+/// An alert that ends the association (RFC 5246 §7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alert {
+    CloseNotify,
+    /// With its description.
+    Fatal(u8),
 }
 
 impl Records {
@@ -85,6 +107,32 @@ impl Records {
         let keys = secrets.take_both_13()?;
         let records = v13::Records13::new(keys, is_client, update_after);
         Some(records.map(|records| Records::V13(Box::new(records))))
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        match self {
+            Records::V12(_) => Version::Dtls12,
+            Records::V13(_) => Version::Dtls13,
+        }
+    }
+
+    /// Takes over the alerts as well, when the handshake asks nothing more of this end; `true` from then on.
+    ///
+    /// In 1.2 a client has the last flight, and a server knows from the first record of application data that
+    /// its last one has arrived.
+    pub(crate) fn stand_alone(&mut self, is_client: bool) -> bool {
+        match self {
+            Records::V12(records) => records.stand_alone(is_client),
+            Records::V13(_) => false,
+        }
+    }
+
+    /// A close_notify as a datagram; `None` when it cannot be sealed.
+    pub(crate) fn goodbye(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Records::V12(records) => records.goodbye(),
+            Records::V13(_) => None,
+        }
     }
 
     /// Takes the keys of a new epoch.

@@ -271,3 +271,32 @@ fn a_key_asks_to_be_replaced_once_and_ends() {
     assert!(!records.wants_update());
     assert!(records.seal(&mut [0; 21]).is_err());
 }
+
+#[test]
+fn alerts_are_opened_once_the_library_is_gone() {
+    for (level, description, expected) in [
+        (1, 0, Some(Alert::CloseNotify)),
+        (2, 0, Some(Alert::CloseNotify)),
+        (2, 80, Some(Alert::Fatal(80))),
+        (1, 90, None),
+    ] {
+        let mut near = records_12(16);
+        let mut record = near.goodbye().unwrap();
+        assert!(matches!(near.open(&mut record.clone()), Opened::Refused));
+        assert!(near.stand_alone(true));
+        if let Records::V12(records) = &mut near {
+            record = records.seal_alert_for_test([level, description]);
+        }
+        let copy = record.clone();
+        match near.open(&mut record) {
+            Opened::Control(control) => assert_eq!(control.alert(&record), expected),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(near.open(&mut copy.clone()), Opened::Refused));
+    }
+    let mut server = records_12(16);
+    assert!(!server.stand_alone(false));
+    let mut record = seal(&mut server, b"confirmed", 21, 16);
+    assert!(matches!(server.open(&mut record), Opened::Data(_)));
+    assert!(server.stand_alone(false));
+}

@@ -5,7 +5,10 @@ use zeroize::Zeroizing;
 
 use super::split::PLAIN_HEADER;
 use super::window::Window;
-use super::{APPLICATION_DATA, MAX_NUMBER, MAX_PLAIN, Opened, Unsupported, exhausted};
+use super::{
+    ALERT, APPLICATION_DATA, CLOSE_NOTIFY, Control, MAX_NUMBER, MAX_PLAIN, Opened, Unsupported,
+    exhausted,
+};
 use crate::Error;
 use crate::secrets::Keys12;
 
@@ -23,6 +26,8 @@ pub(crate) struct Records12 {
     window: Window,
     /// Application data of the peer was seen.
     confirmed: bool,
+    /// Alerts are opened here too.
+    alone: bool,
     forged: u64,
 }
 
@@ -46,12 +51,30 @@ impl Records12 {
             next: 0,
             window: Window::new(),
             confirmed: false,
+            alone: false,
             forged: 0,
         })
     }
 
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    pub(super) fn stand_alone(&mut self, is_client: bool) -> bool {
+        self.alone |= is_client || self.confirmed;
+        self.alone
+    }
+
+    pub(super) fn goodbye(&mut self) -> Option<Vec<u8>> {
+        self.seal_alert(CLOSE_NOTIFY)
+    }
+
+    fn seal_alert(&mut self, alert: [u8; 2]) -> Option<Vec<u8>> {
+        let mut record = vec![0; HEAD];
+        record.extend(alert);
+        record.resize(record.len() + TAG_LEN, 0);
+        self.seal_as(ALERT, &mut record)?;
+        Some(record)
     }
 
     pub(super) fn forged(&self) -> u64 {
@@ -75,7 +98,9 @@ impl Records12 {
         let Some(number) = number_of(record) else {
             return Opened::Refused;
         };
-        if record[0] != APPLICATION_DATA || !self.window.is_fresh(number) {
+        let content_type = record[0];
+        let known = content_type == APPLICATION_DATA || (self.alone && content_type == ALERT);
+        if !known || !self.window.is_fresh(number) {
             return Opened::Refused;
         }
         if self.receive.open(record).is_none() {
@@ -83,8 +108,17 @@ impl Records12 {
             return Opened::Refused;
         }
         self.window.note(number);
+        let content = HEAD..record.len() - TAG_LEN;
+        if content_type == ALERT {
+            return Opened::Control(Control {
+                content_type,
+                content,
+                epoch: 1,
+                number,
+            });
+        }
         self.confirmed = true;
-        Opened::Data(HEAD..record.len() - TAG_LEN)
+        Opened::Data(content)
     }
 
     pub(super) fn reseal(&mut self, datagram: &mut [u8]) -> Option<()> {
@@ -167,5 +201,12 @@ impl Keys {
             .open_suffix(&nonce, &additional, body)
             .ok()
             .map(|_| ())
+    }
+}
+
+#[cfg(test)]
+impl Records12 {
+    pub(in crate::records) fn seal_alert_for_test(&mut self, alert: [u8; 2]) -> Vec<u8> {
+        self.seal_alert(alert).unwrap()
     }
 }

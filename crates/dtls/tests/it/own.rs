@@ -343,6 +343,28 @@ fn a_handshake_that_is_over_cannot_be_replayed() {
     }
 }
 
+/// Both ends have nothing left to do for the handshake: what is in memory of it may be gone.
+#[test]
+fn goodbye_long_after_the_handshake() {
+    for versions in BOTH {
+        for own in MIXES {
+            for closer in 0..2 {
+                let mut link = connected(&pair(versions, own, |it| it), 0, 7);
+                exchange(&mut link, 10, true);
+                link.run(link.now + Duration::from_secs(400), |_| false);
+                exchange(&mut link, 10, true);
+                let now = link.now;
+                link.ends[closer].dtls.close(now);
+                link.settle();
+                let other = &link.ends[1 - closer];
+                assert_eq!(other.told.last(), Some(&Told::Closed));
+                assert_eq!((other.dtls.state(), &other.failed), (State::Closed, &None));
+                assert_eq!(link.ends[closer].failed, None);
+            }
+        }
+    }
+}
+
 #[test]
 fn records_share_a_datagram() {
     for versions in BOTH {
