@@ -307,7 +307,15 @@ impl Agent {
                 self.on_stream_bytes(now, stream, data);
                 return Ok(None);
             }
-            Input::Writable { .. } | Input::TooBig { .. } => return Ok(None),
+            Input::TooBig {
+                socket,
+                remote,
+                size,
+            } => {
+                self.on_too_big(socket, remote, size);
+                return Ok(None);
+            }
+            Input::Writable { .. } => return Ok(None),
         }
         self.run(now);
         Ok(None)

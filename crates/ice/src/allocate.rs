@@ -128,6 +128,7 @@ impl Agent {
             .with_retransmission(retransmission);
         config.lifetime = self.config.relay_lifetime;
         config.renewal = self.config.relay_renewal;
+        config.dont_fragment = self.config.relay_dont_fragment;
         config.max_peers = self.config.max_remote_candidates + 16;
         let origin = Origin {
             now,

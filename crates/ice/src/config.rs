@@ -57,6 +57,9 @@ pub struct Config {
     pub relay_lifetime: Option<Duration>,
     /// After so long permissions and channels on TURN servers are renewed, from 1 s, below 5 minutes; 4 minutes.
     pub relay_renewal: Duration,
+    /// Whether TURN servers are asked not to fragment what goes in Send indications (DONT-FRAGMENT, RFC 8656 §14.8);
+    /// servers that do not know it are not. Off.
+    pub relay_dont_fragment: bool,
     /// Most candidates of the peer that are kept, 1 to 1,000; 64.
     pub max_remote_candidates: usize,
     /// Most pairs (RFC 8445 §6.1.2.5), 1 to 4,000; 100.
@@ -195,6 +198,7 @@ impl Default for Config {
             tcp_simultaneous: false,
             relay_lifetime: None,
             relay_renewal: Duration::from_secs(240),
+            relay_dont_fragment: false,
             max_remote_candidates: 64,
             max_pairs: 100,
             max_early_checks: 32,
@@ -252,6 +256,7 @@ with! {
     with_tcp_simultaneous = tcp_simultaneous: bool;
     with_relay_lifetime = relay_lifetime: Option<Duration>;
     with_relay_renewal = relay_renewal: Duration;
+    with_relay_dont_fragment = relay_dont_fragment: bool;
     with_max_remote_candidates = max_remote_candidates: usize;
     with_max_pairs = max_pairs: usize;
     with_max_early_checks = max_early_checks: usize;

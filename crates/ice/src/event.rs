@@ -125,6 +125,12 @@ pub enum Event {
     PathChanged(PairReport),
     /// The framing of the path changed: [`Agent::path`](crate::Agent::path) has another room.
     RoomChanged,
+    /// The network said that the path does not take more, on the way to the far end or to the relay, or beyond it
+    /// (ICMP). Anybody may have said so.
+    PathTooBig {
+        /// Bytes of the largest datagram that fits, the path's framing included, as [`Path::size`](crate::Path).
+        size: usize,
+    },
     /// This pair was nominated.
     Selected(PairReport),
     /// A role conflict was resolved against us.

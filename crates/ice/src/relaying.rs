@@ -6,6 +6,7 @@ use esp_stun::turn::{Incoming, TurnError};
 use esp_wire::{Destination, Ecn, Instant, Room, SocketId, Train, Transport};
 
 use crate::agent::{Agent, Received};
+use crate::event::Event;
 
 /// Most bytes that wait to be polled.
 const MAX_SPILLED: usize = 1 << 18;
@@ -157,7 +158,12 @@ impl Agent {
         }
         let front = bytes.as_ptr() as usize;
         match client.handle_message(now, bytes) {
-            Incoming::Consumed | Incoming::TooBig(..) => None,
+            Incoming::Consumed => None,
+            Incoming::TooBig(peer, mtu) => {
+                let socket = relay.socket_for(peer)?;
+                self.on_too_big_beyond(socket, peer, mtu);
+                None
+            }
             Incoming::Unreachable(peer) => {
                 let socket = relay.socket_for(peer)?;
                 self.on_unreachable(now, socket, peer);
@@ -177,6 +183,46 @@ impl Agent {
                 Some((data.as_ptr() as usize - front, data.len()))
             }
         }
+    }
+
+    /// The network said that datagrams of more than `size` bytes do not pass to the far end of the path or to its
+    /// relay.
+    pub(crate) fn on_too_big(&mut self, socket: SocketId, remote: SocketAddr, size: usize) {
+        let Some(active) = &self.active else {
+            return;
+        };
+        // The system does not always tell the port.
+        let to_relay = || {
+            let relay = self.relays.owner(active.socket)?;
+            let server = relay.client.as_ref()?.server();
+            Some((relay.via, server.ip()))
+        };
+        let (named, far) = ((socket, remote.ip()), (active.socket, active.remote.ip()));
+        if named == far || Some(named) == to_relay() {
+            self.tell_too_big(size);
+        }
+    }
+
+    /// A relay said that the next hop to the far end takes packets of `mtu` bytes (RFC 8656 §11.5); routers before
+    /// RFC 1191 say 0.
+    fn on_too_big_beyond(&mut self, socket: SocketId, peer: SocketAddr, mtu: u32) {
+        let headers = if peer.is_ipv4() { 28 } else { 48 };
+        let active = self.active.as_ref();
+        if active.is_none_or(|active| (active.socket, active.remote.ip()) != (socket, peer.ip())) {
+            return;
+        }
+        if let Some(fits) = (mtu as usize).checked_sub(headers) {
+            let room = self.room_to(socket, peer);
+            let size = fits + room.head + room.tail;
+            self.tell_too_big(size);
+        }
+    }
+
+    /// The last word counts: many of them push no other event out.
+    fn tell_too_big(&mut self, size: usize) {
+        self.events
+            .retain(|event| !matches!(event, Event::PathTooBig { .. }));
+        self.push_event(Event::PathTooBig { size });
     }
 
     pub(crate) fn spill(&mut self, datagram: &[u8]) {

@@ -7,6 +7,7 @@ mod chaos;
 mod conduct;
 mod lite;
 mod mobility;
+mod narrow;
 mod nats;
 mod pacing;
 mod policy;

@@ -1,12 +1,11 @@
 //! What the engines report to each other: from the first pair to the keys.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use esp_dtls::{DtlsRole, SrtpKeys, Version};
 use esp_ice::{CandidateKind, Event as IceEvent, GatheringState, PairReport};
 use esp_srtp::ReceiverConfig;
-use esp_wire::{Input, Instant, Room, SocketId};
+use esp_wire::{Input, Instant, Room};
 
 use super::{Call, Progress, Srtp};
 use crate::{Event, Notice, PeerConfig, State};
@@ -40,6 +39,7 @@ impl Call {
                 }
                 IceEvent::PathChanged(pair) => self.on_path(&pair),
                 IceEvent::RoomChanged => self.fit_path(),
+                IceEvent::PathTooBig { size } => self.on_too_big(size),
                 IceEvent::RemoteRestart => self.on_local_restart(),
                 IceEvent::Disconnected(_) => {
                     self.on_interrupted(now);
@@ -90,16 +90,11 @@ impl Call {
         }
     }
 
-    /// The network said that datagrams of more than `size` bytes do not pass. What a relay sends on is not
-    /// spoken of: the search finds that out.
-    fn on_too_big(&mut self, socket: SocketId, remote: SocketAddr, size: usize) {
+    /// The network said that datagrams of more than `size` bytes do not pass.
+    fn on_too_big(&mut self, size: usize) {
         let Some(path) = self.ice.path() else {
             return;
         };
-        let to = path.destination;
-        if (to.socket, to.remote.ip()) != (socket, remote.ip()) {
-            return;
-        }
         if let Some(sctp) = &mut self.sctp {
             let room = self.dtls.room().plus(path.room);
             sctp.path_too_big(size.saturating_sub(room.head + room.tail));
@@ -249,14 +244,6 @@ impl Call {
 
     /// Hands an answer of the driver to ICE.
     pub(crate) fn on_input(&mut self, now: Instant, input: Input<'_>) {
-        if let Input::TooBig {
-            socket,
-            remote,
-            size,
-        } = input
-        {
-            return self.on_too_big(socket, remote, size);
-        }
         match self.ice.handle_input(now, input) {
             Ok(Some(received)) => self.on_datagrams(now, received.data, received.size),
             Ok(None) => {}

@@ -1,11 +1,15 @@
 //! Datagrams as large as the path takes (RFC 8899).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use esp_netsim::{NarrowServer, TurnServer};
 use esp_peer::{ChannelConfig, PeerConfig};
-use esp_wire::{DataFrame, DataKind, Destination, Input};
+use esp_wire::{DataFrame, DataKind, Destination, IcePolicy, IceServer, Input};
 
 use crate::station::{Station, World, everything};
+
+const DELAY: Duration = Duration::from_millis(5);
 
 fn config() -> PeerConfig {
     let mut config = everything();
@@ -14,8 +18,7 @@ fn config() -> PeerConfig {
 }
 
 fn connected(seed: u64, config: &PeerConfig) -> World {
-    let delay = Duration::from_millis(5);
-    let mut world = World::new(seed, delay, config.clone(), config.clone());
+    let mut world = World::new(seed, DELAY, config.clone(), config.clone());
     world.connect();
     world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
     world
@@ -120,6 +123,30 @@ fn word_of_the_network_is_heeded_at_once() {
     world.net.run_for(Duration::from_millis(100));
     let size = ip_size(stats(&world, world.a()).packet_size);
     assert!((1_297..=1_300).contains(&size), "{size}");
+    send(&mut world, 200_000);
+    world.run_until(|_, b| b.data.len() == 1);
+    assert_eq!(stats(&world, world.a()).timeouts, 0);
+}
+
+#[test]
+fn word_from_beyond_a_relay_is_heeded_at_once() {
+    let server = || TurnServer::new(3478, "user", "secret");
+    let mut world = World::new(83, DELAY, config(), config());
+    let host = world
+        .net
+        .server("narrow", NarrowServer::new(server(), 1_400));
+    let at = SocketAddr::new(world.net.address(host), 3478);
+    let servers = vec![IceServer::turn(format!("turn:{at}"), "user", "secret")];
+    let mut relayed = config().with_servers(servers);
+    relayed.policy = IcePolicy::Relay;
+    let mut world = World::new(83, DELAY, relayed, config());
+    let narrow = NarrowServer::new(server(), 1_400);
+    world.net.server("narrow", narrow);
+    world.connect();
+    world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
+    world.net.run_for(Duration::from_millis(500));
+    let size = ip_size(stats(&world, world.a()).packet_size);
+    assert!((1_397..=1_400).contains(&size), "{size}");
     send(&mut world, 200_000);
     world.run_until(|_, b| b.data.len() == 1);
     assert_eq!(stats(&world, world.a()).timeouts, 0);
