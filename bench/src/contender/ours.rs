@@ -158,7 +158,9 @@ fn settings(role: Role, wish: Wish, certificate: Certificate, variant: Variant) 
 impl Contender for Ours {
     fn connect(&mut self, wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
         if self.drivers.is_none() {
-            let driver = || Driver::start(DriverConfig::default()).map_err(|it| it.to_string());
+            // Each end stands for a host, and only the peers of one host share the pace of their checks.
+            let config = DriverConfig::default().with_shared_pacing(false);
+            let driver = || Driver::start(config.clone()).map_err(|it| it.to_string());
             self.drivers = Some([driver()?, driver()?]);
         }
         let certificate = match &self.certificate {

@@ -87,6 +87,12 @@ impl DriverConfig {
         self
     }
 
+    /// Sets whether the peers of this process share the pace of their checks.
+    pub fn with_shared_pacing(mut self, shared: bool) -> Self {
+        self.shared_pacing = shared;
+        self
+    }
+
     /// Sets whose certificates the TLS streams to servers accept.
     pub fn with_server_trust(mut self, trust: ServerTrust) -> Self {
         self.server_trust = trust;
