@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 use crate::der::{self, value};
 use crate::{Error, Fingerprint};
 
-/// A self-signed certificate with its P-256 key, made once and used for any number of associations.
+/// A self-signed certificate with its P-256 key, made once and used for any number of associations. One with an
+/// RSA key, made elsewhere, serves with [`Backend::OpenSsl`](crate::Backend::OpenSsl) alone.
 ///
 /// Clones share the memory. `Debug` shows the fingerprint and never the key.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ struct Inner {
     certificate: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
     fingerprint: Fingerprint,
+    is_rsa: bool,
 }
 
 impl Certificate {
@@ -32,15 +34,20 @@ impl Certificate {
         let key = EcdsaP256::generate().map_err(|_| Error::Library(NO_KEY.into()))?;
         let document = key.to_pkcs8().map_err(|_| Error::Library(NO_KEY.into()))?;
         let certificate = self_signed(&key).map_err(|_| Error::Library(NO_KEY.into()))?;
-        Ok(Self::of(certificate, document))
+        Ok(Self::of(certificate, document, false))
     }
 
     /// A certificate (X.509, DER) with its P-256 key (PKCS #8, DER), as kept from an earlier
-    /// [`Certificate::generate`] or made elsewhere.
+    /// [`Certificate::generate`] or made elsewhere. In a build with the feature `openssl` the key may be RSA, of
+    /// 2,048 bits or more (RFC 8827 §6.5).
     ///
     /// [`Error::Malformed`] when the key is none or the certificate is not for it.
     pub fn from_der(certificate: Vec<u8>, pkcs8: Vec<u8>) -> Result<Self, Error> {
         let pkcs8 = Zeroizing::new(pkcs8);
+        #[cfg(feature = "openssl")]
+        if crate::openssl::is_rsa_pair(&certificate, &pkcs8) {
+            return Ok(Self::of(certificate, pkcs8.to_vec(), true));
+        }
         let key = EcdsaP256::from_pkcs8(&pkcs8)
             .map_err(|_| Error::Malformed("this is no P-256 key in PKCS #8"))?;
         let point = key.public_key();
@@ -48,16 +55,17 @@ impl Certificate {
         if !whole || !certificate.windows(point.len()).any(|part| part == point) {
             return Err(Error::Malformed("the certificate is not for this key"));
         }
-        Ok(Self::of(certificate, pkcs8.to_vec()))
+        Ok(Self::of(certificate, pkcs8.to_vec(), false))
     }
 
-    fn of(certificate: Vec<u8>, key: Vec<u8>) -> Self {
+    fn of(certificate: Vec<u8>, key: Vec<u8>, is_rsa: bool) -> Self {
         let fingerprint = Fingerprint::of(&certificate);
         Certificate {
             inner: Arc::new(Inner {
                 certificate,
                 key: Zeroizing::new(key),
                 fingerprint,
+                is_rsa,
             }),
         }
     }
@@ -75,6 +83,11 @@ impl Certificate {
     /// The private key as PKCS #8 in DER: secret, to be kept where only its owner reads it.
     pub fn private_key_pkcs8(&self) -> &[u8] {
         &self.inner.key
+    }
+
+    /// Whether the key is RSA, which the library that is built in does not know.
+    pub(crate) fn is_rsa(&self) -> bool {
+        self.inner.is_rsa
     }
 
     pub(crate) fn for_library(&self) -> dimpl::DtlsCertificate {

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use dimpl::Output;
 use esp_wire::Instant;
@@ -27,7 +28,7 @@ const SPARE: usize = 4;
 
 /// The DTLS library, driven in virtual time and drained after every step.
 pub(crate) struct Library {
-    /// Gone when it has nothing left to do ([`Library::retire`]).
+    /// Gone when it has nothing left to do ([`Library::retire`]), and never there when the second works.
     dtls: Option<Box<dimpl::Dtls>>,
     clock: Clock,
     scratch: Vec<u8>,
@@ -36,7 +37,7 @@ pub(crate) struct Library {
     secrets: Option<Box<Secrets>>,
     pub(crate) records: Option<Records>,
     key_update_after: u64,
-    /// It works in place of the first one, which then stays idle.
+    /// It works in place of the first one.
     #[cfg(feature = "openssl")]
     second: Option<Box<OpenSsl>>,
 }
@@ -94,15 +95,13 @@ impl Library {
         }
         let clock = Clock::new(now);
         let settings = config.for_library()?;
-        let certificate = config.certificate.for_library();
         let start = clock.to_library(now);
-        let dtls = match config.versions {
-            Versions::Auto => dimpl::Dtls::new_auto(settings, certificate, start),
-            Versions::Only12 => dimpl::Dtls::new_12(settings, certificate, start),
-            Versions::Only13 => dimpl::Dtls::new_13(settings, certificate, start),
+        let dtls = match config.backend {
+            Backend::Own => Some(Box::new(first(config, settings, start)?)),
+            Backend::OpenSsl => None,
         };
         Ok(Library {
-            dtls: Some(Box::new(dtls)),
+            dtls,
             clock,
             scratch: Vec::new(),
             is_client: false,
@@ -145,6 +144,10 @@ impl Library {
 
     /// True when all records of the peer are opened here.
     pub(crate) fn is_retired(&self) -> bool {
+        #[cfg(feature = "openssl")]
+        if self.second.is_some() {
+            return false;
+        }
         self.dtls.is_none()
     }
 
@@ -368,6 +371,25 @@ impl Library {
             _ => Err(Error::Library("a record of another size came out".into())),
         }
     }
+}
+
+/// The first library.
+fn first(
+    config: &Config,
+    settings: Arc<dimpl::Config>,
+    start: std::time::Instant,
+) -> Result<dimpl::Dtls, Error> {
+    if config.certificate.is_rsa() {
+        return Err(Error::Misuse(
+            "an RSA certificate needs the library of OpenSSL",
+        ));
+    }
+    let certificate = config.certificate.for_library();
+    Ok(match config.versions {
+        Versions::Auto => dimpl::Dtls::new_auto(settings, certificate, start),
+        Versions::Only12 => dimpl::Dtls::new_12(settings, certificate, start),
+        Versions::Only13 => dimpl::Dtls::new_13(settings, certificate, start),
+    })
 }
 
 /// True when `datagram`, made by the library, has a record under application keys.

@@ -1,8 +1,8 @@
 //! The second library, OpenSSL's, for peers whose certificate is RSA (the first one speaks ECDSA alone).
 //!
-//! It speaks DTLS 1.2, its suites are those of RFC 8827 §6.5 with either kind of certificate, and ours stays the
-//! P-256 one. It repeats lost flights by a clock of its own, the system's: it is asked to every [`LOOK`], and in
-//! virtual time nothing is repeated. All records pass through it.
+//! It speaks DTLS 1.2, its suites are those of RFC 8827 §6.5 with either kind of certificate, on either side.
+//! It repeats lost flights by a clock of its own, the system's: it is asked to every [`LOOK`], and in virtual time
+//! nothing is repeated. All records pass through it.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use esp_wire::Instant;
 use openssl::error::ErrorStack;
-use openssl::pkey::PKey;
+use openssl::pkey::{Id, PKey};
 use openssl::srtp::SrtpProfileId;
 use openssl::ssl::{
     ErrorCode, Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion,
@@ -58,6 +58,20 @@ impl Write for Pipe {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The fewest bits of an RSA key.
+const MIN_RSA_BITS: u32 = 2_048;
+
+/// Whether this is an RSA key that is long enough, with a certificate for it.
+pub(crate) fn is_rsa_pair(certificate: &[u8], pkcs8: &[u8]) -> bool {
+    let pair = X509::from_der(certificate).and_then(|certificate| {
+        let key = PKey::private_key_from_pkcs8(pkcs8)?;
+        Ok((certificate.public_key()?, key))
+    });
+    pair.is_ok_and(|(public, key)| {
+        key.id() == Id::RSA && key.bits() >= MIN_RSA_BITS && public.public_eq(&key)
+    })
 }
 
 /// One association of OpenSSL's.

@@ -10,6 +10,8 @@ mod mtu;
 mod names;
 mod pair;
 mod parts;
+#[cfg(all(feature = "openssl", target_os = "linux"))]
+mod rsa;
 mod shared;
 mod tasks;
 mod turn;

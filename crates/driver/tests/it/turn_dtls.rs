@@ -22,9 +22,9 @@ use crate::turn::{failure, relayed, talk};
 const HOME: &str = "127.0.0.77";
 
 /// A certificate with its RSA key.
-type Pair = (X509, PKey<Private>);
+pub(crate) type Pair = (X509, PKey<Private>);
 
-fn certificate(name: &str, serial: u32, issuer: Option<&Pair>, authority: bool) -> Pair {
+pub(crate) fn certificate(name: &str, serial: u32, issuer: Option<&Pair>, authority: bool) -> Pair {
     let key = PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap();
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
 use esp_dtls::{
-    Backend, Config, Dtls, DtlsRole, Error, Event, Fingerprint, SrtpKeys, SrtpProfile, State,
-    Version, Versions, Violation,
+    Backend, Certificate, Config, Dtls, DtlsRole, Error, Event, Fingerprint, SrtpKeys, SrtpProfile,
+    State, Version, Versions, Violation,
 };
 use esp_wire::{Instant, Origin, Train};
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode};
 use openssl::x509::{X509, X509Name};
@@ -50,21 +50,26 @@ struct Peer {
     done: bool,
 }
 
+/// A self-signed certificate with an RSA key of so many bits.
+fn rsa(bits: u32) -> (X509, PKey<Private>) {
+    let key = PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+    let mut name = X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", "old").unwrap();
+    let name = name.build();
+    let mut made = X509::builder().unwrap();
+    made.set_subject_name(&name).unwrap();
+    made.set_issuer_name(&name).unwrap();
+    made.set_pubkey(&key).unwrap();
+    let (from, to) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(30));
+    made.set_not_before(&from.unwrap()).unwrap();
+    made.set_not_after(&to.unwrap()).unwrap();
+    made.sign(&key, MessageDigest::sha256()).unwrap();
+    (made.build(), key)
+}
+
 impl Peer {
     fn new(role: DtlsRole) -> Self {
-        let key = PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap();
-        let mut name = X509Name::builder().unwrap();
-        name.append_entry_by_text("CN", "old").unwrap();
-        let name = name.build();
-        let mut made = X509::builder().unwrap();
-        made.set_subject_name(&name).unwrap();
-        made.set_issuer_name(&name).unwrap();
-        made.set_pubkey(&key).unwrap();
-        let (from, to) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(30));
-        made.set_not_before(&from.unwrap()).unwrap();
-        made.set_not_after(&to.unwrap()).unwrap();
-        made.sign(&key, MessageDigest::sha256()).unwrap();
-        let made = made.build();
+        let (made, key) = rsa(2_048);
         let mut context = SslContext::builder(SslMethod::dtls()).unwrap();
         context.set_certificate(&made).unwrap();
         context.set_private_key(&key).unwrap();
@@ -296,4 +301,22 @@ fn it_speaks_no_1_3() {
         .with_versions(Versions::Only13);
     let refused = Dtls::new(&config, &Origin::seeded(5)).err();
     assert!(matches!(refused, Some(Error::Misuse(_))));
+}
+
+#[test]
+fn a_certificate_of_ours_may_be_rsa_where_openssl_shows_it() {
+    let (made, key) = rsa(2_048);
+    let (made, key) = (made.to_der().unwrap(), key.private_key_to_pkcs8().unwrap());
+    let ours = Certificate::from_der(made.clone(), key).unwrap();
+    assert_eq!(ours.fingerprint(), &Fingerprint::of(&made));
+    let refused = Dtls::new(&Config::new(ours.clone()), &Origin::seeded(6)).err();
+    assert!(matches!(refused, Some(Error::Misuse(why)) if why.contains("RSA")));
+    let config = Config::new(ours).with_backend(Backend::OpenSsl);
+    assert!(Dtls::new(&config, &Origin::seeded(6)).is_ok());
+    // Another's key, and one that is too short.
+    let other = rsa(2_048).1.private_key_to_pkcs8().unwrap();
+    assert!(Certificate::from_der(made, other).is_err());
+    let (made, key) = rsa(1_024);
+    let (made, key) = (made.to_der().unwrap(), key.private_key_to_pkcs8().unwrap());
+    assert!(Certificate::from_der(made, key).is_err());
 }
