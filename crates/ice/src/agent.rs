@@ -299,7 +299,9 @@ impl Agent {
                 local,
                 remote,
             } => {
-                if !self.on_peer_stream(now, stream, local, remote) {
+                if !self.on_tunnel_opened(now, stream)
+                    && !self.on_peer_stream(now, stream, local, remote)
+                {
                     self.on_stream_opened(now, stream, local);
                 }
             }

@@ -37,7 +37,9 @@ impl Agent {
             let Some(local) = base.local else { continue };
             for (server, transport, address) in &servers {
                 let socket = (*transport == Transport::Udp).then_some(base.socket);
-                let same = |relay: &Relay| (relay.address, relay.base) == (*address, socket);
+                let same = |relay: &Relay| {
+                    (relay.address, relay.base, relay.tcp) == (*address, socket, false)
+                };
                 let counts = |relay: &&Relay| !relay.retired && relay.stage != Stage::Gone;
                 let known =
                     |relay: &Relay| same(relay) && relay.server == *server && counts(&relay);
@@ -53,6 +55,27 @@ impl Agent {
                 relay.other_port = socket.is_some() && list.iter().any(same);
                 list.push(relay);
                 self.gathering.reopen();
+            }
+        }
+        self.plan_tcp_relays(&servers);
+    }
+
+    /// The same for relays of TCP, of one family.
+    fn plan_tcp_relays(&mut self, servers: &[(u32, Transport, SocketAddr)]) {
+        let gathers = |base: &&Base| base.role.gathers();
+        let bases = self.locals.bases.iter().filter(gathers);
+        let locals: Vec<_> = bases.filter_map(|base| base.local).collect();
+        let families = match self.config.ipv4 {
+            true => Families::V4,
+            false => Families::V6,
+        };
+        for (server, transport, address) in servers {
+            let streams = matches!(transport, Transport::Tcp | Transport::Tls);
+            let reachable = locals.iter().any(|local| can_reach(*local, *address));
+            if self.config.tcp_relays && streams && reachable {
+                let mut relay = Relay::new(*server, *address, *transport, None, families);
+                relay.tcp = true;
+                self.plan_tcp_relay(relay);
             }
         }
     }
@@ -125,10 +148,11 @@ impl Agent {
         let mut config = TurnConfig::new(relay.via, target, &login.username, &login.credential)
             .with_transport(relay.transport)
             .with_families(relay.families)
+            .with_tcp(relay.tcp)
             .with_retransmission(retransmission);
         config.lifetime = self.config.relay_lifetime;
         config.renewal = self.config.relay_renewal;
-        config.dont_fragment = self.config.relay_dont_fragment;
+        config.dont_fragment = self.config.relay_dont_fragment && !relay.tcp;
         config.max_peers = self.config.max_remote_candidates + 16;
         let origin = Origin {
             now,
@@ -170,6 +194,7 @@ impl Agent {
         let Some(at) = self.relays.of_via(socket) else {
             return self.on_query_closed(socket, reason);
         };
+        self.end_tunnels(now, socket);
         // The driver has closed it already.
         let relay = &mut self.relays.list[at];
         relay.via = relay.base.unwrap_or(SocketId(u32::MAX));
@@ -198,6 +223,7 @@ impl Agent {
             }
             self.take_relay_events(now, at);
         }
+        self.run_tunnels(now);
         self.relays.list.retain(|relay| relay.stage != Stage::Gone);
     }
 
@@ -207,6 +233,7 @@ impl Agent {
         let previous = self.previous.as_ref().and_then(|old| old.pair.as_ref());
         let previous = previous.map(|pair| pair.socket);
         (sockets.iter()).any(|(socket, _)| Some(*socket) == active || Some(*socket) == previous)
+            || self.is_tunnel_in_use(self.relays.list[at].via, &[active, previous])
     }
 
     /// Deletes an allocation that nobody uses.
@@ -233,6 +260,14 @@ impl Agent {
                 TurnEvent::Allocated {
                     relayed, mapped, ..
                 } => self.on_allocated(now, at, &relayed, mapped),
+                TurnEvent::PeerConnected {
+                    peer,
+                    connection,
+                    incoming,
+                } => self.open_tunnel(at, (peer, connection), incoming),
+                TurnEvent::ConnectRefused(peer, error) => {
+                    self.on_connect_refused(now, at, peer, &error);
+                }
                 TurnEvent::PeerRefused(peer, _) => self.on_peer_refused(at, peer),
                 TurnEvent::ChannelBound(peer) => self.on_channel_bound(at, peer),
                 TurnEvent::CredentialsRefused(_) => {
@@ -293,13 +328,17 @@ impl Agent {
             Transport::Tls => 0x4000,
         };
         self.ranks = self.ranks.wrapping_add(1);
+        let preference = class - 1 - self.ranks % 0x1000;
+        if self.relays.list[at].tcp {
+            return self.add_tcp_relayed(now, at, (address, mapped), preference);
+        }
         let socket = self.fresh_socket();
         let base = Base {
             socket,
             role: BaseRole::Relayed,
             interface: 0,
             address: address.ip(),
-            preference: class - 1 - self.ranks % 0x1000,
+            preference,
             local: Some(address),
         };
         self.locals.bases.push(base);
@@ -398,6 +437,7 @@ impl Agent {
 
     /// Ends the client with all that depends on it.
     fn end_relay(&mut self, now: Instant, at: usize, reason: WarningReason) {
+        self.end_tunnels(now, self.relays.list[at].via);
         let relay = &mut self.relays.list[at];
         relay.client = None;
         relay.framer = esp_stun::turn::Framer::new();
@@ -414,6 +454,7 @@ impl Agent {
     }
 
     fn drop_relay_sockets(&mut self, now: Instant, at: usize) {
+        self.end_tunnels(now, self.relays.list[at].via);
         for (socket, _) in std::mem::take(&mut self.relays.list[at].sockets) {
             self.drop_base(now, socket, WarningReason::RelayLost);
         }

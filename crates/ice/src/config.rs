@@ -53,6 +53,9 @@ pub struct Config {
     /// Whether TCP candidates are offered that both sides open streams between at once (`so`, RFC 6544 §7.1), for
     /// firewalls on both sides that stop datagrams; off.
     pub tcp_simultaneous: bool,
+    /// Whether TURN servers that are spoken to over TCP or TLS are asked for relays of TCP as well (RFC 6062), for
+    /// calls where neither side gets a datagram out; off. They count among [`Config::max_relays`].
+    pub tcp_relays: bool,
     /// The lifetime that is asked for allocations; `None` leaves it to the server.
     pub relay_lifetime: Option<Duration>,
     /// After so long permissions and channels on TURN servers are renewed, from 1 s, below 5 minutes; 4 minutes.
@@ -196,6 +199,7 @@ impl Default for Config {
             tcp_active: true,
             tcp_passive: false,
             tcp_simultaneous: false,
+            tcp_relays: false,
             relay_lifetime: None,
             relay_renewal: Duration::from_secs(240),
             relay_dont_fragment: false,
@@ -254,6 +258,7 @@ with! {
     with_tcp_active = tcp_active: bool;
     with_tcp_passive = tcp_passive: bool;
     with_tcp_simultaneous = tcp_simultaneous: bool;
+    with_tcp_relays = tcp_relays: bool;
     with_relay_lifetime = relay_lifetime: Option<Duration>;
     with_relay_renewal = relay_renewal: Duration;
     with_relay_dont_fragment = relay_dont_fragment: bool;

@@ -12,6 +12,7 @@ use crate::local::{Base, BaseRole, LocalCandidate};
 use crate::priority::{interleave, is_link_local};
 use crate::relay::Relay;
 use crate::remote::is_usable;
+use crate::tcp_relay::Tunnel;
 
 impl Agent {
     /// Opens sockets on new addresses and closes those whose address is gone.
@@ -100,6 +101,8 @@ impl Agent {
             self.next_socket = SocketId((socket.0 + 1) % SocketId::ACCEPTED);
             let of_relay = |relay: &Relay| relay.via == socket;
             let free = self.locals.base(socket).is_none() && !self.is_stream(socket);
+            let of_tunnel = |tunnel: &Tunnel| tunnel.stream() == socket;
+            let free = free && !self.relays.tunnels.iter().any(of_tunnel);
             if free && !self.relays.list.iter().any(of_relay) {
                 return socket;
             }
@@ -179,7 +182,7 @@ impl Agent {
         match base.role {
             BaseRole::Open => {}
             BaseRole::Hidden => return self.plan_relays(),
-            BaseRole::Listener(kind) => return self.on_listening(&base, kind, local),
+            BaseRole::Listener(kind) => return self.on_listening(now, &base, kind, local),
             _ => return self.on_spare_bound(now, socket),
         }
         let kind = CandidateKind::Host;
@@ -189,14 +192,14 @@ impl Agent {
         self.announce(&candidate);
         self.pair_local(now, &candidate);
         self.listen_beside(&base);
-        self.connect_all();
+        self.connect_all(now);
         self.plan_requests();
         self.plan_relays();
     }
 
     /// A socket could not be opened, or has ended.
     pub(crate) fn on_closed(&mut self, now: Instant, socket: SocketId, reason: &str) {
-        if self.try_next_port(socket) {
+        if self.try_next_port(socket) || self.on_tunnel_closed(socket) {
             return;
         }
         match self.locals.base(socket).map(|base| base.role) {

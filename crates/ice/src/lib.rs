@@ -35,7 +35,7 @@
 //! | which addresses and ports are used and told | `filter.rs`, `ports.rs`, `names.rs` (ours behind `.local`) |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
 //! | lite agents | `lite.rs` |
-//! | candidates over TCP | `tcp.rs` |
+//! | candidates over TCP, and at TURN servers | `tcp.rs`, `tcp_relay.rs` |
 //! | pairs and their states | `pairing.rs`, `pair.rs`, `checklist.rs` |
 //! | sorting what is received | `receive.rs` |
 //! | checks sent and received | `checks_out.rs`, `checks_in.rs`, `transaction.rs` |
@@ -96,6 +96,7 @@ mod restart;
 mod servers;
 mod session;
 mod tcp;
+mod tcp_relay;
 mod timers;
 mod transaction;
 

@@ -81,6 +81,10 @@ pub(crate) enum BaseRole {
     Listener(TcpType),
     /// It is a stream to one address of the peer.
     Stream,
+    /// It is a stream to a TURN server that carries what one address of the peer sends.
+    RelayedStream,
+    /// It is no socket of the driver's but the relayed address of an allocation that takes in streams.
+    RelayedListener,
     /// It is no socket of the driver's but the relayed address of an allocation.
     Relayed,
 }
@@ -93,7 +97,12 @@ impl BaseRole {
 
     /// Whether the peer may be heard on it.
     pub(crate) fn checks(self) -> bool {
-        matches!(self, BaseRole::Open | BaseRole::Relayed | BaseRole::Stream)
+        matches!(self, BaseRole::Open | BaseRole::Relayed) || self.is_stream()
+    }
+
+    /// Whether it reaches one address of the peer only.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, BaseRole::Stream | BaseRole::RelayedStream)
     }
 }
 
@@ -133,7 +142,7 @@ impl Base {
     /// make it look better than a direct path.
     pub(crate) fn check_priority(&self) -> u32 {
         let kind = match self.role {
-            BaseRole::Relayed => CandidateKind::Relayed,
+            BaseRole::Relayed | BaseRole::RelayedStream => CandidateKind::Relayed,
             _ => CandidateKind::PeerReflexive,
         };
         candidate_priority(kind, self.preference)

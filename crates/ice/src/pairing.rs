@@ -6,7 +6,7 @@ use esp_wire::{Instant, SocketId};
 
 use crate::agent::Agent;
 use crate::candidate::{Candidate, CandidateHost, CandidateTransport};
-use crate::local::{BaseRole, LocalCandidate};
+use crate::local::LocalCandidate;
 use crate::pacing::Rtt;
 use crate::pair::{Pair, PairId, PairState, priority_for, same_address};
 use crate::priority::is_link_local;
@@ -33,9 +33,12 @@ impl Agent {
         match &candidate.host {
             CandidateHost::Address(ip) => {
                 let address = SocketAddr::new(*ip, candidate.port);
+                if self.is_wanted(address) {
+                    self.let_through(now, *ip);
+                }
                 match candidate.transport {
                     CandidateTransport::Udp => self.add_remote(now, &candidate, address),
-                    CandidateTransport::Tcp(_) => self.connect_to(&candidate, address),
+                    CandidateTransport::Tcp(_) => self.connect_to(now, &candidate, address),
                 }
             }
             CandidateHost::Name(_) if candidate.transport != CandidateTransport::Udp => {
@@ -92,7 +95,7 @@ impl Agent {
             return;
         }
         let sockets: Vec<_> = (self.locals.bases.iter())
-            .filter(|base| base.role != BaseRole::Stream)
+            .filter(|base| !base.role.is_stream())
             .map(|base| base.socket)
             .collect();
         // Who names another address long after a pair was agreed on is about to move there, and its NAT may
@@ -110,8 +113,7 @@ impl Agent {
 
     /// Pairs a new local candidate with all of the peer's.
     pub(crate) fn pair_local(&mut self, now: Instant, local: &LocalCandidate) {
-        let stream =
-            (self.locals.base(local.socket)).is_some_and(|base| base.role == BaseRole::Stream);
+        let stream = (self.locals.base(local.socket)).is_some_and(|base| base.role.is_stream());
         if self.session.remote.is_none() || stream {
             return;
         }

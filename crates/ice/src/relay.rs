@@ -13,8 +13,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use esp_stun::ErrorCode;
 use esp_stun::turn::{Families, Framer, TurnClient, TurnError};
 use esp_wire::{Instant, Room, SocketId, Transport};
+
+use crate::tcp_relay::Tunnel;
 
 /// Room that the framing of any relay takes.
 pub(crate) const RELAY_ROOM: Room = Room { head: 48, tail: 3 };
@@ -46,6 +49,8 @@ pub(crate) struct Relay {
     /// The server's address as it was resolved.
     pub(crate) address: SocketAddr,
     pub(crate) transport: Transport,
+    /// It relays TCP (`tcp_relay.rs`).
+    pub(crate) tcp: bool,
     /// The socket of ours that asks; `None` over a stream.
     pub(crate) base: Option<SocketId>,
     /// The socket or stream that is used, which is not `base` after a 437.
@@ -84,6 +89,7 @@ impl Relay {
             server,
             address,
             transport,
+            tcp: false,
             base,
             via: base.unwrap_or(SocketId(u32::MAX)),
             stage: Stage::Queued,
@@ -131,7 +137,10 @@ impl Relay {
     pub(crate) fn fail(&mut self, now: Instant, error: &TurnError) {
         let hopeless = matches!(
             error,
-            TurnError::Auth(_) | TurnError::Credentials(_) | TurnError::Build(_)
+            TurnError::Auth(_)
+                | TurnError::Credentials(_)
+                | TurnError::Build(_)
+                | TurnError::Refused(ErrorCode::UNSUPPORTED_TRANSPORT, _)
         );
         let lost = *error == TurnError::Lost;
         self.failures += u32::from(!lost);
@@ -155,6 +164,7 @@ impl Relay {
 #[derive(Debug, Default)]
 pub(crate) struct Relays {
     pub(crate) list: Vec<Relay>,
+    pub(crate) tunnels: Vec<Tunnel>,
     /// Application datagrams that could not be handed on in place, with their lengths.
     pub(crate) spilled: Vec<u8>,
     pub(crate) lengths: std::collections::VecDeque<usize>,
@@ -176,7 +186,12 @@ impl Relays {
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.list.iter().filter_map(Relay::next).min()
+        let tunnels = self.tunnels.iter().filter_map(Tunnel::next);
+        self.list
+            .iter()
+            .filter_map(Relay::next)
+            .chain(tunnels)
+            .min()
     }
 
     /// The allocation that a socket inside the agent stands for.

@@ -62,7 +62,8 @@ impl Agent {
         let clients = self.relays.list.iter_mut();
         let written = clients
             .filter_map(|relay| relay.client.as_mut())
-            .any(|client| client.poll_transmit(now, train));
+            .any(|client| client.poll_transmit(now, train))
+            || self.poll_tunnels(now, train);
         if written {
             self.refresh_deadline();
         }
@@ -112,6 +113,9 @@ impl Agent {
     /// Takes bytes of a stream to the peer or to a TURN server; application data waits for
     /// [`Agent::poll_received`].
     pub(crate) fn on_stream_bytes(&mut self, now: Instant, stream: SocketId, data: &mut [u8]) {
+        let Some(data) = self.on_tunnel_bytes(now, stream, data) else {
+            return self.run(now);
+        };
         if self.on_peer_bytes(now, stream, data) || self.on_answer_bytes(now, stream, data) {
             return self.run(now);
         }

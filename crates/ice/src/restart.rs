@@ -101,6 +101,10 @@ impl Agent {
             .chain(listeners.map(|base| base.socket));
         self.actions
             .extend(sockets.map(|socket| Action::Close { socket }));
+        let tunnels = self.relays.tunnels.iter().filter(|one| !one.is_bound());
+        self.actions.extend(tunnels.map(|one| Action::Close {
+            socket: one.stream(),
+        }));
         self.withdraw_names(|_| false);
         self.relays = Relays::default();
         self.locals = Locals::default();

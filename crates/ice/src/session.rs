@@ -1,6 +1,6 @@
 //! What an ICE restart flushes (RFC 8445 §9): credentials, candidates of the peer, pairs, checks.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use esp_stun::Key;
 use esp_wire::{Instant, Rng, SocketId};
@@ -59,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) remote_ended: bool,
     /// The peer's passive candidates over TCP, a bounded number.
     pub(crate) passive: Vec<(Candidate, SocketAddr)>,
+    /// The addresses that relays of TCP let through, a bounded number.
+    pub(crate) reach: Vec<IpAddr>,
     /// Candidates that came before the credentials they belong to.
     pub(crate) held: Vec<Candidate>,
     pub(crate) mdns: Mdns,
@@ -93,6 +95,7 @@ impl Session {
             remotes: Remotes::default(),
             remote_ended: false,
             passive: Vec::new(),
+            reach: Vec::new(),
             held: Vec::new(),
             mdns: Mdns::default(),
             early: Vec::new(),

@@ -30,7 +30,7 @@ pub(crate) const ROOM: Room = Room {
     tail: 0,
 };
 /// Most streams at one time.
-const MAX_STREAMS: usize = 16;
+pub(crate) const MAX_STREAMS: usize = 16;
 /// Pairs over TCP of all remote foundations share this one.
 const FOUNDATION: u32 = (1 << 20) - 1;
 
@@ -65,9 +65,27 @@ fn priority(kind: TcpType, preference: u16) -> u32 {
     (90 << 24) | ((direction << 13 | u32::from(preference >> 3)) << 8) | 255
 }
 
+/// The local preference of one at a TURN server, below those of all relays of datagrams.
+pub(crate) fn relayed_preference(kind: TcpType, preference: u16) -> u16 {
+    ((priority(kind, preference) >> 8) as u16) >> 3
+}
+
+/// A candidate of the peer as the far end of a stream.
+pub(crate) fn remote_end(candidate: &Candidate, at: SocketAddr) -> RemoteCandidate {
+    let end = PairEnd {
+        address: at,
+        kind: candidate.kind,
+        priority: clamp_priority(candidate.priority),
+    };
+    RemoteCandidate {
+        end,
+        foundation: FOUNDATION,
+    }
+}
+
 impl Agent {
     /// Opens streams to a passive or `so` candidate of the peer.
-    pub(crate) fn connect_to(&mut self, candidate: &Candidate, at: SocketAddr) {
+    pub(crate) fn connect_to(&mut self, now: Instant, candidate: &Candidate, at: SocketAddr) {
         const SO: TcpType = TcpType::SimultaneousOpen;
         let (role, kind) = match candidate.transport {
             CandidateTransport::Tcp(TcpType::Passive) => (BaseRole::Open, TcpType::Active),
@@ -86,6 +104,10 @@ impl Agent {
             }
             known.push((candidate.clone(), at));
         }
+        let remote = remote_end(candidate, at);
+        if kind == TcpType::Active {
+            self.connect_by_relays(now, &remote);
+        }
         let bases: Vec<Base> = (self.locals.bases.iter().copied())
             .filter(|base| base.role == role)
             .collect();
@@ -98,24 +120,16 @@ impl Agent {
                 (stream.remote, stream.interface, stream.generation)
                     == (at, base.interface, current)
             };
-            if self.streams.iter().any(same) || self.streams.len() >= MAX_STREAMS {
+            if self.streams.iter().any(same) || self.streams_and_tunnels() >= MAX_STREAMS {
                 continue;
             }
             let stream = self.fresh_socket();
-            let end = PairEnd {
-                address: at,
-                kind: candidate.kind,
-                priority: clamp_priority(candidate.priority),
-            };
             self.streams.push(Stream {
                 socket: stream,
                 remote: at,
                 generation: current,
                 interface: base.interface,
-                candidate: Some(RemoteCandidate {
-                    end,
-                    foundation: FOUNDATION,
-                }),
+                candidate: Some(remote),
                 kind,
                 buffer: Vec::new(),
             });
@@ -131,9 +145,9 @@ impl Agent {
     }
 
     /// A socket is open: streams are opened from its address, too.
-    pub(crate) fn connect_all(&mut self) {
+    pub(crate) fn connect_all(&mut self, now: Instant) {
         for (candidate, at) in self.session.passive.clone() {
-            self.connect_to(&candidate, at);
+            self.connect_to(now, &candidate, at);
         }
     }
 
@@ -157,7 +171,13 @@ impl Agent {
     }
 
     /// We listen: the peer is told.
-    pub(crate) fn on_listening(&mut self, base: &Base, kind: TcpType, local: SocketAddr) {
+    pub(crate) fn on_listening(
+        &mut self,
+        now: Instant,
+        base: &Base,
+        kind: TcpType,
+        local: SocketAddr,
+    ) {
         let host = CandidateKind::Host;
         let mut candidate = self.locals.make(base, local, host, local, None);
         candidate.transport = CandidateTransport::Tcp(kind);
@@ -165,7 +185,7 @@ impl Agent {
         candidate.advert = true;
         self.locals.candidates.push(candidate);
         self.announce(&candidate);
-        self.connect_all();
+        self.connect_all(now);
     }
 
     /// A stream to the peer is open; `false` when it is none.
@@ -179,7 +199,9 @@ impl Agent {
         if socket.is_accepted() {
             let listens = |base: &Base| matches!(base.role, BaseRole::Listener(_));
             let known = self.streams.iter().any(|stream| stream.socket == socket);
-            if known || self.streams.len() >= MAX_STREAMS || !self.locals.bases.iter().any(listens)
+            if known
+                || self.streams_and_tunnels() >= MAX_STREAMS
+                || !self.locals.bases.iter().any(listens)
             {
                 self.actions.push_back(Action::Close { socket });
                 return true;
@@ -223,8 +245,36 @@ impl Agent {
 
     /// A stream to the peer has ended or could not be opened.
     pub(crate) fn on_peer_stream_closed(&mut self, now: Instant, socket: SocketId) {
+        self.on_peer_stream_closed_for(now, socket, WarningReason::SocketLost);
+    }
+
+    pub(crate) fn on_peer_stream_closed_for(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        reason: WarningReason,
+    ) {
         self.streams.retain(|stream| stream.socket != socket);
-        self.drop_base(now, socket, WarningReason::SocketLost);
+        self.drop_base(now, socket, reason);
+    }
+
+    /// Takes a stream that leads to the peer through a TURN server.
+    pub(crate) fn adopt_stream(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        candidate: Option<RemoteCandidate>,
+        kind: TcpType,
+    ) {
+        self.streams.push(Stream {
+            socket,
+            remote,
+            generation: self.session.generation,
+            interface: 0,
+            candidate,
+            kind,
+            buffer: Vec::new(),
+        });
     }
 
     /// Closes streams that belong to an earlier session and are not in use, and those whose address is
@@ -236,6 +286,12 @@ impl Agent {
             previous.map(|pair| pair.socket),
         ];
         let current = self.session.generation;
+        for tunnel in self.relays.tunnels.iter().filter(|one| one.is_bound()) {
+            let mut streams = self.streams.iter_mut();
+            if let Some(stream) = streams.find(|one| one.socket == tunnel.stream()) {
+                stream.generation = current;
+            }
+        }
         let old =
             |stream: &&Stream| stream.generation != current && !kept.contains(&Some(stream.socket));
         let Some(socket) = self.streams.iter().find(old).map(|stream| stream.socket) else {

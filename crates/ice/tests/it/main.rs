@@ -18,3 +18,4 @@ mod servers;
 mod speed;
 mod support;
 mod tcp;
+mod tcp_relays;

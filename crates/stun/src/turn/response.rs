@@ -252,6 +252,8 @@ pub(crate) fn judge(response: &Message<'_>, authenticated: bool) -> Result<(), T
     let (code, words) = response
         .error_code()
         .unwrap_or((ErrorCode::SERVER_ERROR, ""));
+    // Servers are seen that count the padding among their words.
+    let words = words.trim_end_matches('\0');
     match response.alternate_server() {
         // RFC 8489 §14.8: only an authentic 300 sends anybody anywhere.
         Some(server) if code == ErrorCode::TRY_ALTERNATE && authenticated => {

@@ -314,3 +314,17 @@ fn icmp_says_unreachable_or_too_big() {
         assert_eq!(incoming, expected);
     }
 }
+
+#[test]
+fn padding_that_a_server_takes_for_words_is_not_told() {
+    let mut bench = Bench::new();
+    let request = bench.request();
+    let view = Message::parse(&request).unwrap();
+    let mut buffer = [0; 512];
+    let mut builder = MessageBuilder::error(&mut buffer, &view);
+    builder.error_code_with(ErrorCode(486), "Allocation Quota Reached\0\0");
+    let len = builder.integrity(&Bench::key()).finish().unwrap();
+    bench.client.handle_message(bench.now, &mut buffer[..len]);
+    let told = words(&bench.event());
+    assert!(!told.contains("\\0") && !told.contains('"'), "{told}");
+}

@@ -77,6 +77,8 @@ pub struct TurnServer {
     pub strict: bool,
     /// Whether it relays TCP (RFC 6062); else that is refused by 442.
     pub tcp_relays: bool,
+    /// Whether it relays UDP; else that is refused by 403.
+    pub udp_relays: bool,
     addresses: Vec<IpAddr>,
     actions: VecDeque<Action>,
     outbox: VecDeque<(Destination, Vec<u8>)>,
@@ -112,6 +114,7 @@ impl TurnServer {
             later: None,
             strict: false,
             tcp_relays: true,
+            udp_relays: true,
             addresses: Vec::new(),
             actions: binds.collect(),
             outbox: VecDeque::new(),

@@ -179,6 +179,8 @@ impl TurnServer {
             || request.even_port().is_some()
             || request.reservation_token().is_some();
         match request.requested_transport() {
+            // RFC 6062 §5.1.
+            Some(17) if !self.udp_relays => Err(ErrorCode::FORBIDDEN),
             Some(17) => Ok(false),
             Some(6) if !self.tcp_relays => Err(ErrorCode::UNSUPPORTED_TRANSPORT),
             Some(6) if !is_stream(client) || of_datagrams => Err(ErrorCode::BAD_REQUEST),
