@@ -388,6 +388,10 @@ pub(crate) struct LinkOptions {
     /// The version of DTLS; auto is 1.3 where the peer has it
     #[arg(long, value_enum, default_value_t = Dtls::Auto)]
     pub(crate) dtls: Dtls,
+    /// The library that speaks DTLS; OpenSSL's speaks 1.2, also with peers whose certificate is RSA
+    #[cfg(feature = "openssl")]
+    #[arg(long, value_enum, default_value_t = DtlsLibrary::BuiltIn)]
+    pub(crate) dtls_library: DtlsLibrary,
     /// Connect over TURN servers alone: the peer never learns an address of this host
     #[arg(long)]
     pub(crate) relay_only: bool,
@@ -416,6 +420,10 @@ impl LinkOptions {
     pub(crate) fn shape(&self, mut peer: PeerConfig) -> PeerConfig {
         if self.relay_only {
             peer.policy = IcePolicy::Relay;
+        }
+        #[cfg(feature = "openssl")]
+        if self.dtls_library == DtlsLibrary::OpenSsl {
+            peer.dtls_backend = esp_webrtc::peer::DtlsBackend::OpenSsl;
         }
         peer.ice.ports = self.udp_ports.clone();
         peer.ice.hide_addresses = self.hide_addresses;
@@ -446,6 +454,15 @@ impl From<Dtls> for DtlsVersions {
             Dtls::Auto => DtlsVersions::Auto,
         }
     }
+}
+
+/// Libraries of DTLS.
+#[cfg(feature = "openssl")]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DtlsLibrary {
+    BuiltIn,
+    #[value(name = "openssl")]
+    OpenSsl,
 }
 
 /// How to print.
@@ -648,6 +665,19 @@ mod tests {
         for text in ["", "5", "0-9", "9-5", "1-70000", "a-b"] {
             assert!(ports(text).is_err(), "{text}");
         }
+    }
+
+    #[cfg(feature = "openssl")]
+    #[test]
+    fn the_library_of_dtls_may_be_chosen() {
+        use esp_webrtc::peer::DtlsBackend;
+        let chosen = |line| {
+            let peer = doorbell(line).link.shape(PeerConfig::default());
+            peer.dtls_backend
+        };
+        assert_eq!(chosen("--relay-only"), DtlsBackend::Own);
+        assert_eq!(chosen("--dtls-library built-in"), DtlsBackend::Own);
+        assert_eq!(chosen("--dtls-library openssl"), DtlsBackend::OpenSsl);
     }
 
     #[test]
