@@ -4,6 +4,7 @@ use std::time::Duration;
 use dimpl::crypto::Dtls12CipherSuite;
 
 use crate::library::LIBRARY_UPDATE_AFTER;
+use crate::records::Timing;
 use crate::{Certificate, Error, secrets};
 
 /// Which versions of DTLS an association speaks.
@@ -205,6 +206,13 @@ impl Config {
             .build()
             .map(Arc::new)
             .map_err(|error| Error::Library(error.to_string()))
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            first: self.first_timeout,
+            retries: self.retries(),
+        }
     }
 
     /// As many doublings as the handshake has time for, even when each timer fires a quarter early.

@@ -242,7 +242,7 @@ impl Dtls {
             return;
         }
         if self.role.is_some() {
-            self.library.close(&mut self.outlet);
+            self.library.close();
             // What cannot be sealed is not sent.
             let _ = self.library.drain(self.now, &mut self.outlet);
         }
@@ -360,7 +360,7 @@ impl Dtls {
 
     /// Ends the association with a goodbye, so that the peer need not wait for its own timeout.
     fn refuse(&mut self, error: Error) -> Result<(), Error> {
-        self.library.close(&mut self.outlet);
+        self.library.close();
         let _ = self.library.drain(self.now, &mut self.outlet);
         self.end(State::Failed);
         Err(error)

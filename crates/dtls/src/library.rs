@@ -10,7 +10,7 @@ use crate::config::{MAX_HANDSHAKE_DATAGRAM, MAX_QUEUED};
 use crate::inbox::Inbox;
 #[cfg(feature = "openssl")]
 use crate::openssl::OpenSsl;
-use crate::records::{Control, Owner, Records, first_record};
+use crate::records::{Control, Owner, Records, Timing, Witness, first_record};
 use crate::secrets::{self, Secrets};
 use crate::{Backend, Config, Error, SrtpProfile, Version, Versions};
 
@@ -37,6 +37,10 @@ pub(crate) struct Library {
     secrets: Option<Box<Secrets>>,
     pub(crate) records: Option<Records>,
     key_update_after: u64,
+    timing: Timing,
+    witness: Option<Box<Witness>>,
+    /// What is said in place of the library, until it is drained.
+    said: Vec<u8>,
     /// It works in place of the first one.
     #[cfg(feature = "openssl")]
     second: Option<Box<OpenSsl>>,
@@ -109,6 +113,9 @@ impl Library {
                 .then(|| Box::new(Secrets::new())),
             records: None,
             key_update_after: config.key_update_after,
+            timing: config.timing(),
+            witness: None,
+            said: Vec::new(),
             #[cfg(feature = "openssl")]
             second: match config.backend {
                 Backend::Own => None,
@@ -135,9 +142,10 @@ impl Library {
     pub(crate) fn retire(&mut self) {
         if let Some(records) = &mut self.records
             && self.dtls.is_some()
-            && records.stand_alone(self.is_client)
+            && records.stand_alone(self.is_client, &mut self.witness, self.timing)
         {
             self.dtls = None;
+            self.secrets = None;
             self.scratch = Vec::new();
         }
     }
@@ -167,6 +175,9 @@ impl Library {
         let Some(secrets) = &mut self.secrets else {
             return Ok(result);
         };
+        if let Some(keys) = secrets.take_handshake() {
+            self.witness = Witness::new(keys, self.is_client).map(Box::new);
+        }
         if let Some(records) = &mut self.records {
             records.update(secrets)?;
             return Ok(result);
@@ -205,6 +216,9 @@ impl Library {
         if let Some(second) = &mut self.second {
             return second.advance(now);
         }
+        if let (None, Some(records)) = (&self.dtls, &mut self.records) {
+            return records.on_time(now, &mut self.said);
+        }
         let now = self.clock.to_library(now);
         match self.step(|dtls| dtls.handle_timeout(now))? {
             Some(Err(error)) => Err(Error::from_library(&error)),
@@ -229,8 +243,7 @@ impl Library {
         }
     }
 
-    /// Says goodbye; [`Library::drain`] has it.
-    pub(crate) fn close(&mut self, outlet: &mut Outlet) {
+    pub(crate) fn close(&mut self) {
         #[cfg(feature = "openssl")]
         if let Some(second) = &mut self.second {
             return second.close();
@@ -239,7 +252,7 @@ impl Library {
             // A refusal means that it was over before.
             let _ = dtls.close();
         } else if let Some(records) = &mut self.records {
-            outlet.flights.extend(records.goodbye());
+            records.goodbye(&mut self.said);
         }
     }
 
@@ -260,6 +273,19 @@ impl Library {
         self.handle_packet(now, buffer).map(|_| ())
     }
 
+    /// Does what the library would do about a record that is no alert, had it not retired.
+    pub(crate) fn on_control(
+        &mut self,
+        now: Instant,
+        control: &Control,
+        record: &[u8],
+    ) -> Result<(), Error> {
+        match &mut self.records {
+            Some(records) => records.on_control(now, control, record, &mut self.said),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the library ask for new keys: it does so when it has sealed as many records as it was told, which
     /// never leave.
     pub(crate) fn start_key_update(
@@ -267,6 +293,10 @@ impl Library {
         now: Instant,
         outlet: &mut Outlet,
     ) -> Result<(), Error> {
+        if let (None, Some(records)) = (&self.dtls, &mut self.records) {
+            records.start_update(now, &mut self.said);
+            return Ok(());
+        }
         for _ in 0..LIBRARY_UPDATE_AFTER {
             let Some(dtls) = &mut self.dtls else {
                 return Ok(());
@@ -284,14 +314,12 @@ impl Library {
         if let Some(second) = &mut self.second {
             return second.drain(now, outlet);
         }
-        let wanted = if outlet.complete {
-            SCRATCH
-        } else {
-            HANDSHAKE_SCRATCH
+        let wanted = match outlet.complete {
+            true => SCRATCH,
+            false => HANDSHAKE_SCRATCH,
         };
         let Some(dtls) = &mut self.dtls else {
-            outlet.deadline = None;
-            return Ok(());
+            return self.drain_own(outlet);
         };
         // What comes after the handshake is small and seldom.
         let mut small = [0; SCRATCH];
@@ -306,10 +334,12 @@ impl Library {
             let room = scratch.len();
             match dtls.poll_output(scratch) {
                 Output::Packet(packet) => {
-                    // A record under keys that were not seen: they stay the library's for good.
-                    if self.records.is_none() && has_own_record(packet) {
-                        self.secrets = None;
+                    if let Some(witness) = &mut self.witness {
+                        witness.note(packet);
                     }
+                    // A record under keys that were not seen: they stay the library's for good.
+                    self.secrets
+                        .take_if(|_| self.records.is_none() && has_own_record(packet));
                     outlet.flight(packet, self.records.as_mut())?;
                 }
                 Output::BufferTooSmall { needed } => {
@@ -342,6 +372,14 @@ impl Library {
             outlet.flights.shrink_to_fit();
         }
         Ok(())
+    }
+
+    fn drain_own(&mut self, outlet: &mut Outlet) -> Result<(), Error> {
+        outlet.deadline = self.records.as_ref().and_then(Records::deadline);
+        match self.said.is_empty() {
+            true => Ok(()),
+            false => outlet.flight(&std::mem::take(&mut self.said), None),
+        }
     }
 
     /// Seals `record[head..len - tail]` into one record that fills `record`.

@@ -169,8 +169,8 @@ impl Dtls {
     fn on_control(&mut self, control: &Control, record: &[u8]) -> Result<(), Error> {
         match control.alert(record) {
             Some(Alert::CloseNotify) => {
-                // RFC 5246 §7.2.1: it is answered.
-                self.library.close(&mut self.outlet);
+                // RFC 5246 §7.2.1: it is answered; in 1.3 each side closes for itself, and this one does too.
+                self.library.close();
                 self.outlet.peer_closed = true;
                 self.settle(Ok(()))
             }
@@ -179,7 +179,10 @@ impl Dtls {
                 let reason = format!("a fatal alert, number {description}");
                 Err(Error::PeerMisbehaved(Violation::Protocol(reason)))
             }
-            None => Ok(()),
+            None => {
+                let answered = self.library.on_control(self.now, control, record);
+                self.settle(answered)
+            }
         }
     }
 

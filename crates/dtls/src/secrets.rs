@@ -10,8 +10,12 @@ use dimpl::CryptoError;
 use dimpl::crypto::{CryptoProvider, HashAlgorithm, HmacProvider};
 use zeroize::Zeroizing;
 
+use crate::Error;
+
 /// RFC 5246 §6.3.
 const KEY_EXPANSION: &[u8] = b"key expansion";
+/// RFC 9147 §5.9.
+const PREFIX: &[u8] = b"dtls13";
 /// Bytes that the longest key block has, rounded up to whole hashes.
 const MAX_BLOCK: usize = 96;
 
@@ -75,8 +79,8 @@ pub(crate) struct Keys12 {
 
 /// The keys of one epoch and direction of DTLS 1.3 (RFC 9147 §4.2.3, RFC 8446 §7.3).
 pub(crate) struct Keys13 {
-    /// Bytes of the hash: it tells the cipher suites whose keys have 32 bytes apart.
-    pub(crate) hash_len: usize,
+    /// What they were derived from, as long as the hash: that tells the suites whose keys have 32 bytes apart.
+    pub(crate) secret: Zeroizing<Vec<u8>>,
     pub(crate) key: Zeroizing<Vec<u8>>,
     pub(crate) iv: Zeroizing<Vec<u8>>,
     pub(crate) number_key: Zeroizing<Vec<u8>>,
@@ -89,6 +93,9 @@ pub(crate) struct Secrets {
     block_hash_len: usize,
     client: Track,
     server: Track,
+    /// The same of the handshake.
+    client_handshake: Track,
+    server_handshake: Track,
 }
 
 /// The traffic secret of one direction of DTLS 1.3 and what was derived from it.
@@ -107,6 +114,8 @@ impl Secrets {
             block_hash_len: 0,
             client: Track::default(),
             server: Track::default(),
+            client_handshake: Track::default(),
+            server_handshake: Track::default(),
         }
     }
 
@@ -137,6 +146,8 @@ impl Secrets {
             return;
         };
         match label {
+            b"c hs traffic" => self.client_handshake = Track::of(out),
+            b"s hs traffic" => self.server_handshake = Track::of(out),
             b"c ap traffic" => self.client = Track::of(out),
             b"s ap traffic" => self.server = Track::of(out),
             b"traffic upd" => {
@@ -147,7 +158,12 @@ impl Secrets {
                 }
             }
             _ => {
-                for track in [&mut self.client, &mut self.server] {
+                for track in [
+                    &mut self.client,
+                    &mut self.server,
+                    &mut self.client_handshake,
+                    &mut self.server_handshake,
+                ] {
                     if !track.secret.is_empty() && track.secret[..] == *key {
                         track.note(label, out);
                     }
@@ -191,6 +207,15 @@ impl Secrets {
         Some([self.client.take()?, self.server.take()?])
     }
 
+    /// The keys of the handshake of DTLS 1.3, client first, once they are derived.
+    pub(crate) fn take_handshake(&mut self) -> Option<[Keys13; 2]> {
+        let (client, server) = (&mut self.client_handshake, &mut self.server_handshake);
+        if !(client.is_complete() && server.is_complete()) {
+            return None;
+        }
+        Some([client.take()?, server.take()?])
+    }
+
     /// The keys of the next epoch of one direction of DTLS 1.3, when they were derived.
     pub(crate) fn take_13(&mut self, of_client: bool) -> Option<Keys13> {
         let track = if of_client {
@@ -229,12 +254,41 @@ impl Track {
             return None;
         }
         Some(Keys13 {
-            hash_len: self.secret.len(),
+            secret: self.secret.clone(),
             key: self.key.take()?,
             iv: self.iv.take()?,
             number_key: self.number_key.take()?,
         })
     }
+}
+
+/// The keys of the epoch after the one whose traffic secret this is (RFC 8446 §7.2, §7.3).
+pub(crate) fn next_keys(secret: &[u8], key_len: usize) -> Result<Keys13, Error> {
+    let secret = expand_label(secret, b"traffic upd", secret.len())?;
+    Ok(Keys13 {
+        key: expand_label(&secret, b"key", key_len)?,
+        iv: expand_label(&secret, b"iv", esp_crypto::NONCE_LEN)?,
+        number_key: expand_label(&secret, b"sn", key_len)?,
+        secret,
+    })
+}
+
+/// HKDF-Expand-Label without a context (RFC 8446 §7.1, RFC 9147 §5.9), of one block of the hash at most.
+fn expand_label(secret: &[u8], label: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let hash = match secret.len() {
+        48 => HashAlgorithm::SHA384,
+        _ => HashAlgorithm::SHA256,
+    };
+    let mut data = vec![0, len as u8, (PREFIX.len() + label.len()) as u8];
+    data.extend_from_slice(PREFIX);
+    data.extend_from_slice(label);
+    data.extend_from_slice(&[0, 1]);
+    let mut out = Zeroizing::new(vec![0; 48]);
+    let hmac = library_provider().hmac_provider;
+    hmac.hmac(hash, secret, &data, &mut out)
+        .map_err(|_| Error::Library("no keys could be derived".into()))?;
+    out.truncate(len);
+    Ok(out)
 }
 
 /// The label and the length of the output, when `data` is the first block of an HKDF-Expand-Label
@@ -243,7 +297,7 @@ fn expanded_label(data: &[u8]) -> Option<(&[u8], usize)> {
     let (len, rest) = data.split_first_chunk::<2>()?;
     let (label_len, rest) = rest.split_first()?;
     let label = rest.get(..usize::from(*label_len))?;
-    let label = label.strip_prefix(b"dtls13")?;
+    let label = label.strip_prefix(PREFIX)?;
     (data.last() == Some(&1)).then_some((label, usize::from(u16::from_be_bytes(*len))))
 }
 

@@ -9,7 +9,11 @@
 //!    in DTLS 1.3, the rest is sealed once more under numbers that the library expects
 //!    ([`Records::for_library`]), and acknowledgments are translated between both numberings. In 1.2 the
 //!    library knows other content from its header and opens it itself.
+//! 3. Once the handshake asks nothing more of this end, the library retires and its memory is given back
+//!    ([`Records::stand_alone`]): alerts, key updates and what an acknowledgment that was lost makes the peer send
+//!    again are answered here.
 
+mod lone;
 mod numbers;
 mod split;
 mod v12;
@@ -18,6 +22,9 @@ mod window;
 
 use std::ops::Range;
 
+use esp_wire::Instant;
+
+pub(crate) use lone::{Timing, Witness};
 pub(crate) use split::{Owner, first_record, is_plain};
 
 use crate::secrets::Secrets;
@@ -77,7 +84,9 @@ impl Control {
         };
         match (self.content_type, level, description) {
             (ALERT, _, 0) => Some(Alert::CloseNotify),
-            (ALERT, 2, _) => Some(Alert::Fatal(description)),
+            // RFC 8446 §6: in 1.3 the level says nothing, and one more alert ends nothing.
+            (ALERT, _, 90) if self.epoch > 1 => None,
+            (ALERT, level, _) if level == 2 || self.epoch > 1 => Some(Alert::Fatal(description)),
             _ => None,
         }
     }
@@ -120,18 +129,61 @@ impl Records {
     ///
     /// In 1.2 a client has the last flight, and a server knows from the first record of application data that
     /// its last one has arrived.
-    pub(crate) fn stand_alone(&mut self, is_client: bool) -> bool {
+    /// In 1.3 it is over when all is acknowledged; what an acknowledgment that was lost needs is kept.
+    pub(crate) fn stand_alone(
+        &mut self,
+        is_client: bool,
+        witness: &mut Option<Box<Witness>>,
+        timing: Timing,
+    ) -> bool {
         match self {
             Records::V12(records) => records.stand_alone(is_client),
-            Records::V13(_) => false,
+            Records::V13(records) => records.stand_alone(witness, timing),
         }
     }
 
-    /// A close_notify as a datagram; `None` when it cannot be sealed.
-    pub(crate) fn goodbye(&mut self) -> Option<Vec<u8>> {
+    /// Puts a close_notify behind `out`, unless it cannot be sealed.
+    pub(crate) fn goodbye(&mut self, out: &mut Vec<u8>) {
         match self {
-            Records::V12(records) => records.goodbye(),
-            Records::V13(_) => None,
+            Records::V12(records) => out.extend(records.goodbye().unwrap_or_default()),
+            Records::V13(records) => records.goodbye(out),
+        }
+    }
+
+    /// Answers a record that is no alert, once the library has retired.
+    pub(crate) fn on_control(
+        &mut self,
+        now: Instant,
+        control: &Control,
+        record: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match self {
+            Records::V12(_) => Ok(()),
+            Records::V13(records) => records.on_control(now, control, record, out),
+        }
+    }
+
+    /// Asks for new keys, once the library has retired.
+    pub(crate) fn start_update(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if let Records::V13(records) = self {
+            records.start_update(now, true, out);
+        }
+    }
+
+    /// When [`Records::on_time`] is to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Records::V12(_) => None,
+            Records::V13(records) => records.deadline(),
+        }
+    }
+
+    /// Sends again what was not acknowledged in time.
+    pub(crate) fn on_time(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Records::V12(_) => Ok(()),
+            Records::V13(records) => records.on_time(now, out),
         }
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use esp_crypto::{AesGcm, AesMask, NONCE_LEN, TAG_LEN};
 use zeroize::Zeroizing;
 
+use super::lone::{Lone, key_update_in};
 use super::numbers::{Numbers, translate};
 use super::split::PLAIN_HEADER;
 use super::window::Window;
@@ -16,7 +17,7 @@ use crate::Error;
 use crate::secrets::{Keys13, Secrets};
 
 /// Unified header as it is sent: 16-bit record number and length.
-const HEAD: usize = 5;
+pub(super) const HEAD: usize = 5;
 const FLAGS: u8 = 0b0010_1100;
 const FIRST_EPOCH: u16 = 3;
 const HANDSHAKE_EPOCH: u16 = 2;
@@ -27,7 +28,7 @@ const MAX_RECEIVE_EPOCHS: usize = 4;
 const MAX_SEALED: u64 = 23_726_566;
 
 pub(crate) struct Records13 {
-    is_client: bool,
+    pub(super) is_client: bool,
     send: Sending,
     previous_send: Option<Box<Sending>>,
     /// The epochs that the peer may seal under, the newest last.
@@ -37,13 +38,21 @@ pub(crate) struct Records13 {
     received: Numbers,
     /// Records under one key before it is replaced.
     update_after: u64,
-    updating: bool,
+    pub(super) updating: bool,
+    /// The number of the library's last message under these keys.
+    pub(super) last_message: Option<u16>,
+    /// The numbers of the peer's last KeyUpdate, as it came and as it took effect.
+    update_seen: Option<u16>,
+    pub(super) peer_update: Option<u16>,
+    /// Once the library has retired.
+    pub(super) lone: Option<Box<Lone>>,
     forged: u64,
 }
 
 struct Sending {
     epoch: u16,
     keys: Keys,
+    secret: Zeroizing<Vec<u8>>,
     next: u64,
     /// What the library takes for the next number.
     library_next: u64,
@@ -52,21 +61,22 @@ struct Sending {
 struct Receiving {
     epoch: u16,
     keys: Keys,
+    secret: Zeroizing<Vec<u8>>,
     window: Window,
     library_next: u64,
 }
 
-struct Keys {
+pub(super) struct Keys {
     gcm: AesGcm,
     iv: Zeroizing<[u8; NONCE_LEN]>,
     mask: AesMask,
 }
 
 /// A record that was opened in place.
-struct Inner {
-    number: u64,
-    content_type: u8,
-    content: Range<usize>,
+pub(super) struct Inner {
+    pub(super) number: u64,
+    pub(super) content_type: u8,
+    pub(super) content: Range<usize>,
 }
 
 impl Records13 {
@@ -90,28 +100,72 @@ impl Records13 {
             received: Numbers::default(),
             update_after,
             updating: false,
+            last_message: None,
+            update_seen: None,
+            peer_update: None,
+            lone: None,
             forged: 0,
         })
     }
 
     pub(super) fn update(&mut self, secrets: &mut Secrets) -> Result<(), Error> {
-        let unsupported = |_| Error::Library("the keys changed their kind".into());
         if let Some(keys) = secrets.take_13(self.is_client) {
-            let epoch = self.send.epoch.checked_add(1).ok_or_else(exhausted)?;
-            let next = Sending::new(epoch, &keys).map_err(unsupported)?;
-            self.previous_send = Some(Box::new(std::mem::replace(&mut self.send, next)));
-            self.updating = false;
+            self.push_sending(&keys)?;
         }
         if let Some(keys) = secrets.take_13(!self.is_client) {
-            let newest = self.receive.last().map_or(FIRST_EPOCH, |it| it.epoch);
-            let epoch = newest.checked_add(1).ok_or_else(exhausted)?;
-            if self.receive.len() >= MAX_RECEIVE_EPOCHS {
-                self.receive.remove(0);
-            }
-            let next = Receiving::new(epoch, &keys).map_err(unsupported)?;
-            self.receive.push(next);
+            self.peer_update = self.update_seen;
+            self.push_receiving(&keys)?;
         }
         Ok(())
+    }
+
+    pub(super) fn push_sending(&mut self, keys: &Keys13) -> Result<(), Error> {
+        let epoch = self.send.epoch.checked_add(1).ok_or_else(exhausted)?;
+        let next = Sending::new(epoch, keys).map_err(changed)?;
+        self.previous_send = Some(Box::new(std::mem::replace(&mut self.send, next)));
+        self.updating = false;
+        Ok(())
+    }
+
+    pub(super) fn push_receiving(&mut self, keys: &Keys13) -> Result<(), Error> {
+        let newest = self.receive.last().map_or(FIRST_EPOCH, |it| it.epoch);
+        let epoch = newest.checked_add(1).ok_or_else(exhausted)?;
+        if self.receive.len() >= MAX_RECEIVE_EPOCHS {
+            self.receive.remove(0);
+        }
+        self.receive
+            .push(Receiving::new(epoch, keys).map_err(changed)?);
+        Ok(())
+    }
+
+    /// Gives back what only the library's records need.
+    pub(super) fn forget_library(&mut self) {
+        self.previous_send = None;
+        self.sent = Numbers::default();
+        self.received = Numbers::default();
+    }
+
+    pub(super) fn send_epoch(&self) -> u16 {
+        self.send.epoch
+    }
+
+    pub(super) fn send_secret(&self) -> &[u8] {
+        &self.send.secret
+    }
+
+    pub(super) fn receive_secret(&self) -> &[u8] {
+        self.receive.last().map_or(&[], |it| &it.secret)
+    }
+
+    /// Bytes of a key under the hash of the suite; those of another suite were refused.
+    pub(super) fn key_len(&self) -> usize {
+        if self.send.secret.len() == 48 { 32 } else { 16 }
+    }
+
+    /// Seals content and content type between room for header and tag; the number of the record.
+    pub(super) fn seal_next(&mut self, record: &mut [u8]) -> Option<u64> {
+        let number = self.send.next;
+        self.send.seal(record).map(|()| number)
     }
 
     pub(super) fn forged(&self) -> u64 {
@@ -148,7 +202,10 @@ impl Records13 {
         let bits = u16::from(flags & 3);
         let mut receiving = self.receive.iter_mut();
         let Some(receiving) = receiving.rfind(|it| it.epoch & 3 == bits) else {
-            return Opened::Refused;
+            return match self.open_late(record) {
+                Some(control) => Opened::Control(control),
+                None => Opened::Refused,
+            };
         };
         let (next, window) = (receiving.window.next(), &receiving.window);
         let inner = match receiving.keys.open(record, next, |it| window.is_fresh(it)) {
@@ -181,6 +238,9 @@ impl Records13 {
         match control.content_type {
             ACK => translate(content, |epoch, wire| self.sent.in_library(epoch, wire)),
             HANDSHAKE => {
+                if let Some(update) = key_update_in(content) {
+                    self.update_seen = Some(update);
+                }
                 let library = receiving.library_next;
                 self.received
                     .remember(control.epoch, control.number, library);
@@ -243,6 +303,9 @@ impl Records13 {
             }),
             HANDSHAKE => {
                 self.updating = true;
+                if let Some(update) = key_update_in(content) {
+                    self.last_message = Some(update);
+                }
                 self.sent
                     .remember(sending.epoch, sending.next, inner.number);
             }
@@ -258,6 +321,7 @@ impl Sending {
         Ok(Sending {
             epoch,
             keys: Keys::new(keys)?,
+            secret: keys.secret.clone(),
             next: 0,
             library_next: 0,
         })
@@ -278,13 +342,18 @@ impl Receiving {
         Ok(Receiving {
             epoch,
             keys: Keys::new(keys)?,
+            secret: keys.secret.clone(),
             window: Window::new(),
             library_next: 0,
         })
     }
 }
 
-enum Refusal {
+fn changed(_: Unsupported) -> Error {
+    Error::Library("the keys changed their kind".into())
+}
+
+pub(super) enum Refusal {
     /// Not authentic under the key.
     Forged,
     /// Malformed or seen before.
@@ -292,9 +361,9 @@ enum Refusal {
 }
 
 impl Keys {
-    fn new(keys: &Keys13) -> Result<Self, Unsupported> {
+    pub(super) fn new(keys: &Keys13) -> Result<Self, Unsupported> {
         // 32 bytes under the shorter hash belong to ChaCha20-Poly1305.
-        if !matches!((keys.hash_len, keys.key.len()), (32, 16) | (48, 32)) {
+        if !matches!((keys.secret.len(), keys.key.len()), (32, 16) | (48, 32)) {
             return Err(Unsupported);
         }
         let iv = keys.iv.first_chunk::<NONCE_LEN>().ok_or(Unsupported)?;
@@ -315,7 +384,7 @@ impl Keys {
     }
 
     /// Seals content and content type, which lie between room for the header and the tag.
-    fn seal(&self, epoch: u16, number: u64, record: &mut [u8]) -> Option<()> {
+    pub(super) fn seal(&self, epoch: u16, number: u64, record: &mut [u8]) -> Option<()> {
         let (head, body) = record.split_first_chunk_mut::<HEAD>()?;
         let len = u16::try_from(body.len()).ok()?;
         head[0] = FLAGS | (epoch & 3) as u8;
@@ -329,7 +398,7 @@ impl Keys {
     }
 
     /// Opens a record in place whose number is near `expected` and passes `is_fresh`.
-    fn open(
+    pub(super) fn open(
         &self,
         record: &mut [u8],
         expected: u64,
