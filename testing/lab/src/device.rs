@@ -21,6 +21,7 @@ pub struct DeviceConfig {
     renewal: Option<Duration>,
     warning: Option<Duration>,
     settled: bool,
+    tcp_relays: bool,
 }
 
 impl DeviceConfig {
@@ -87,6 +88,13 @@ impl DeviceConfig {
         self
     }
 
+    /// Asks servers for relays of TCP, too.
+    #[must_use]
+    pub fn with_tcp_relays(mut self) -> Self {
+        self.tcp_relays = true;
+        self
+    }
+
     fn settings(&self, role: &str) -> Value {
         let (own, other) = match role {
             "controlling" => (1, 2),
@@ -101,6 +109,7 @@ impl DeviceConfig {
             "renewal": self.renewal.map(|renewal| renewal.as_secs()),
             "warning": self.warning.map(|warning| warning.as_secs()),
             "settled": self.settled,
+            "tcp_relays": self.tcp_relays,
             "servers": servers(&self.servers),
             "waits": self.echoed,
             "send": own,

@@ -110,6 +110,7 @@ fn peer_config(settings: &Value) -> Outcome<PeerConfig> {
         config.ice.disconnected_after = Duration::from_secs(seconds);
     }
     config.ice.roaming = settings["settled"] != true;
+    config.ice.tcp_relays = settings["tcp_relays"] == true;
     Ok(config)
 }
 

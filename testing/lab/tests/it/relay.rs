@@ -77,6 +77,22 @@ fn over_each_transport_and_family() -> Outcome<()> {
 }
 
 #[test]
+fn from_relay_to_relay_by_tcp_alone() -> Outcome<()> {
+    let internet = Internet::new()?;
+    let relays_no_datagrams = CoturnConfig::default().with_option("--no-udp-relay");
+    let server = Coturn::start(&internet, &relays_no_datagrams)?;
+    for (transport, only) in [("tcp", "tcp dport 3478"), ("tls", "tcp dport 5349")] {
+        let config = DeviceConfig::default()
+            .with_servers(&[server.turn(transport)])
+            .with_roots(server.roots())
+            .with_tcp_relays();
+        relayed(&internet, only, false, &config)
+            .map_err(|why| format!("{transport}: {why}\n{}", server.said()))?;
+    }
+    Ok(())
+}
+
+#[test]
 fn longer_than_anything_lives_on_the_server() -> Outcome<()> {
     const LIVES: u64 = 8;
     let internet = Internet::new()?;
