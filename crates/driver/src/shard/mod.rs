@@ -66,7 +66,8 @@ pub(crate) struct Shard {
     pool: Option<Arc<Pool>>,
     resolver: Arc<Resolver>,
     tls: TlsClient,
-    slots: Slab<Slot>,
+    /// Each apart, so that room for more to come is small.
+    slots: Slab<Box<Slot>>,
     /// The peer that is being worked on, to know whose defect it is when that panics.
     current: Option<usize>,
     /// Whose socket a token is.
@@ -276,9 +277,8 @@ impl Shard {
     }
 
     fn slot(&mut self, key: Key) -> Option<&mut Slot> {
-        self.slots
-            .get_mut(key.place)
-            .filter(|slot| slot.key.serial == key.serial)
+        let slot = self.slots.get_mut(key.place)?;
+        (slot.key.serial == key.serial).then_some(&mut **slot)
     }
 
     fn touch(&mut self, place: usize) {

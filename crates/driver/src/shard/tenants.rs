@@ -21,7 +21,7 @@ impl Shard {
             place: entry.key(),
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
         };
-        entry.insert(Slot::new(key, peer, link));
+        entry.insert(Box::new(Slot::new(key, peer, link)));
         if self.interfaces_seen.is_none() || self.slots.len() == 1 {
             self.look_at_interfaces();
         }
@@ -48,7 +48,7 @@ impl Shard {
     }
 
     /// Takes a peer out with all that belongs to it.
-    pub(super) fn remove(&mut self, place: usize) -> Option<Slot> {
+    pub(super) fn remove(&mut self, place: usize) -> Option<Box<Slot>> {
         let mut slot = self.slots.try_remove(place)?;
         slot.release(&mut Tools {
             registry: self.poll.registry(),
