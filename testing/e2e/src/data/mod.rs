@@ -1,6 +1,6 @@
 //! A bare device and a page that talk by data channels alone.
 //!
-//! 1. The page begins an end of its own ([`Meeting::new`]).
+//! 1. The page begins an end of its own.
 //! 2. One side offers, the other answers; both descriptions are complete, so that nothing else is exchanged.
 //! 3. The two meet directly, or through a [`Relay`] that loses datagrams.
 
