@@ -18,10 +18,30 @@ impl Shard {
         if let Some(watch) = &self.watch {
             watch.drain();
         }
-        self.interfaces_due = Some(self.clock.now() + CALM);
+        let calm = match self.slots.is_empty() {
+            // Whoever comes first wants to know at once.
+            true => Duration::ZERO,
+            false => CALM,
+        };
+        self.interfaces_due = Some(self.clock.now() + calm);
     }
 
-    pub(super) fn look_at_interfaces(&mut self) -> bool {
+    /// Knows the addresses for a peer that moves in: reading them costs some 40 calls of the system, so they
+    /// are read again only where they may have changed while nobody looked.
+    pub(super) fn know_interfaces(&mut self) {
+        let alone = self.slots.len() == 1;
+        let due = self.interfaces_due.is_none_or(|at| self.clock.now() >= at);
+        let told = match &self.watch {
+            Some(watch) if alone => watch.drain(),
+            Some(_) => false,
+            None => true,
+        };
+        if self.interfaces_seen.is_none() || (alone && (due || told)) {
+            self.look_at_interfaces();
+        }
+    }
+
+    fn look_at_interfaces(&mut self) -> bool {
         let now = self.clock.now();
         let wait = match self.watch {
             Some(_) => self.config.interface_interval * TOLD,

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use esp_stun::{Class, Message, TransactionId};
 use esp_wire::{Input, Instant, SocketId, Train};
-use mio::{Interest, Token};
 
 use super::icmp::Answer;
 use super::slot::{Port, Slot};
@@ -180,12 +179,7 @@ impl Commons {
         let (mut socket, bound) = Socket::bind(wanted, tools.config).map_err(words)?;
         let number = self.list.vacant_key();
         let token = tools.ports.insert(Port::of_common(number));
-        socket.token = token;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = tools
-            .registry
-            .register(&mut socket.io, Token(token), interest);
-        if let Err(error) = registered {
+        if let Err(error) = socket.register(tools.registry, token) {
             tools.ports.remove(token);
             return Err(words(error));
         }
@@ -340,9 +334,10 @@ impl Shard {
         let Some(common) = self.commons.list.get(number) else {
             return;
         };
+        let registry = self.poll.registry();
         for &(place, socket) in &common.users {
             if let Some(slot) = self.slots.get_mut(place)
-                && slot.on_writable(socket, now)
+                && slot.on_writable(socket, now, registry)
             {
                 touch(&mut self.touched, slot, place);
             }

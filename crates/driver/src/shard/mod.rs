@@ -206,7 +206,7 @@ impl Shard {
                 && let Some(slot) = self.slots.get_mut(port.place)
             {
                 self.current = Some(port.place);
-                if slot.on_writable(port.socket, self.clock.now()) {
+                if slot.on_writable(port.socket, self.clock.now(), self.poll.registry()) {
                     touch(&mut self.touched, slot, port.place);
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use esp_peer::{Event, Notice, Peer, State};
 use esp_wire::{Action, DataFrame, Input, Instant, QueryId, SocketId, Train};
-use mio::{Interest, Token};
+use mio::Registry;
 
 use super::common::{Commons, Note};
 use super::gate::Gated;
@@ -208,7 +208,13 @@ impl Slot {
     }
 
     /// A socket takes datagrams again: `true` when that concerns this peer.
-    pub(super) fn on_writable(&mut self, socket: SocketId, now: Instant) -> bool {
+    pub(super) fn on_writable(
+        &mut self,
+        socket: SocketId,
+        now: Instant,
+        registry: &Registry,
+    ) -> bool {
+        self.await_room(socket, registry, false);
         if self
             .stuck
             .as_ref()
@@ -220,12 +226,25 @@ impl Slot {
         true
     }
 
+    /// Has the shard told when a socket has room, or not any more.
+    fn await_room(&self, socket: SocketId, registry: &Registry, wanted: bool) {
+        if let Some((_, io)) = self.sockets.iter().find(|(id, _)| *id == socket) {
+            match wanted {
+                true => io.await_room(registry),
+                false => io.on_room(registry),
+            }
+        }
+    }
+
     /// Does everything that the peer has to do now.
     pub(super) fn service(&mut self, now: Instant, shard: &mut Serviced<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         self.take_actions(now, shard);
         outcome.more |= self.empty_outbox(now, shard.done);
         outcome.more |= self.send_trains(now, shard.train, shard.trains);
+        if let Some(stuck) = &self.stuck {
+            self.await_room(stuck.socket, shard.tools.registry, true);
+        }
         outcome.more |= self.reap_streams(&mut shard.tools);
         outcome.more |= self.fill_mailbox(shard.batch, &mut outcome.mail);
         // Events may free what was waiting: a writable association takes messages again.
@@ -299,12 +318,7 @@ impl Slot {
         }
         let opened = Socket::bind(local, tools.config).and_then(|(mut socket, local)| {
             let token = tools.ports.insert(Port::of_socket(self.key.place, id));
-            socket.token = token;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            match tools
-                .registry
-                .register(&mut socket.io, Token(token), interest)
-            {
+            match socket.register(tools.registry, token) {
                 Ok(()) => {
                     self.sockets.push((id, Arc::new(socket)));
                     Ok(local)

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use esp_wire::{Ecn, Input, Instant, SocketId, Train};
 use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 
 use super::fragments::Leave;
@@ -81,6 +82,43 @@ impl Socket {
             local,
         ))
     }
+
+    /// Has the shard told of what arrives. That there is room is told from [`Socket::await_room`] on: the kernel
+    /// frees room with every datagram that leaves, and each time would wake the shard for nothing.
+    pub(super) fn register(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
+        self.token = token;
+        let interest = match cfg!(unix) {
+            true => Interest::READABLE,
+            false => Interest::READABLE | Interest::WRITABLE,
+        };
+        registry.register(&mut self.io, Token(token), interest)
+    }
+
+    /// Has the shard told once when a full socket takes datagrams again.
+    pub(super) fn await_room(&self, registry: &Registry) {
+        self.change_interest(registry, Interest::READABLE | Interest::WRITABLE);
+    }
+
+    /// The socket takes datagrams again.
+    pub(super) fn on_room(&self, registry: &Registry) {
+        self.change_interest(registry, Interest::READABLE);
+    }
+
+    #[cfg(unix)]
+    fn change_interest(&self, registry: &Registry, interest: Interest) {
+        use std::os::fd::AsRawFd;
+
+        use mio::unix::SourceFd;
+
+        let descriptor = self.io.as_raw_fd();
+        let changed = registry.reregister(&mut SourceFd(&descriptor), Token(self.token), interest);
+        if let Err(error) = changed {
+            tracing::warn!(%error, "a full socket cannot be waited for");
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn change_interest(&self, _: &Registry, _: Interest) {}
 
     /// Receives one batch and hands it on, one input for each run of merged datagrams.
     pub(super) fn read(
@@ -232,7 +270,7 @@ mod tests {
     use std::time::Duration;
 
     use esp_wire::{Destination, Room};
-    use mio::{Events, Interest, Poll, Token};
+    use mio::{Events, Poll};
 
     use super::*;
 

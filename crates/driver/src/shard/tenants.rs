@@ -22,9 +22,7 @@ impl Shard {
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
         };
         entry.insert(Box::new(Slot::new(key, peer, link)));
-        if self.interfaces_seen.is_none() || self.slots.len() == 1 {
-            self.look_at_interfaces();
-        }
+        self.know_interfaces();
         let now = self.clock.now();
         self.current = Some(key.place);
         if let Some(slot) = self.slots.get_mut(key.place) {

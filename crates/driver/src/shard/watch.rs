@@ -53,14 +53,17 @@ mod netlink {
             Ok(Watch { socket })
         }
 
-        /// Reads all that waits; what it says does not matter, the addresses are read anew.
-        pub(in crate::shard) fn drain(&self) {
+        /// Reads all that waits; what it says does not matter, the addresses are read anew. `true` when there was
+        /// something.
+        pub(in crate::shard) fn drain(&self) -> bool {
             let mut buffer = [0; 4_096];
+            let mut told = false;
             loop {
                 match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
                     // More came than the socket holds: that is word enough.
-                    Ok(1..) | Err(Errno::EINTR | Errno::ENOBUFS) => {}
-                    Ok(0) | Err(_) => return,
+                    Ok(1..) | Err(Errno::ENOBUFS) => told = true,
+                    Err(Errno::EINTR) => {}
+                    Ok(0) | Err(_) => return told,
                 }
             }
         }
@@ -79,7 +82,7 @@ mod silence {
             None
         }
 
-        pub(in crate::shard) fn drain(&self) {
+        pub(in crate::shard) fn drain(&self) -> bool {
             match *self {}
         }
     }
