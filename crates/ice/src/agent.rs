@@ -340,7 +340,12 @@ impl Agent {
 
     /// What happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            // Events are for the beginning and for changes: a call that goes on keeps no room for them.
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     pub(crate) fn push_event(&mut self, event: Event) {

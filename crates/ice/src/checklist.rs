@@ -81,6 +81,10 @@ impl Checklist {
             true => PairState::Frozen,
             false => PairState::Waiting,
         };
+        if self.pairs.capacity() == 0 {
+            // With one candidate a side there is one pair.
+            self.pairs.reserve_exact(1);
+        }
         self.pairs.push(pair);
         evicted
     }

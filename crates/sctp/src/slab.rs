@@ -36,6 +36,10 @@ impl<T> Slab<T> {
             *place = Place::Taken(value);
             return key;
         }
+        if self.places.capacity() == 0 {
+            // Most tables of an idle association hold one value; room for more comes with the second.
+            self.places.reserve_exact(1);
+        }
         self.places.push(Place::Taken(value));
         (self.places.len() - 1) as u32
     }
