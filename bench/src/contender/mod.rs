@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use esp_peer::DtlsVersions;
+use tokio::runtime::Runtime;
 
 use crate::Suite;
 
@@ -35,6 +36,21 @@ fn sized(datagram: usize) -> Option<String> {
 /// Bytes that an application has under way where it has to count itself.
 #[cfg(any(feature = "webrtc", feature = "libdatachannel"))]
 pub(crate) const BUFFERED: usize = 4 << 20;
+
+/// The runtime of a contender, made at first: two threads for both ends.
+fn runtime(known: &mut Option<Arc<Runtime>>) -> Result<Arc<Runtime>, String> {
+    let made = match known.take() {
+        Some(made) => made,
+        None => {
+            let made = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build();
+            Arc::new(made.map_err(|it| it.to_string())?)
+        }
+    };
+    Ok(Arc::clone(known.insert(made)))
+}
 
 /// What a pair is to be connected for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -118,6 +118,9 @@ impl Handler for End {
     }
 }
 
+/// What each end was told.
+type Ears = [Receiver<Told>; 2];
+
 struct OurPair {
     ends: [Arc<Connection>; 2],
     channels: Vec<u16>,
@@ -130,7 +133,6 @@ fn settings(role: Role, wish: Wish, certificate: Certificate, variant: Variant) 
         .with_role(role)
         .with_dtls(variant.dtls)
         .with_certificate(certificate)
-        .with_largest_datagram(1_200)
         .with_loopback();
     config.ice.interfaces = InterfaceFilter::Only(vec!["lo".into()]);
     config.ice.ipv6 = false;
@@ -155,76 +157,69 @@ fn settings(role: Role, wish: Wish, certificate: Certificate, variant: Variant) 
     }
 }
 
-impl Contender for Ours {
-    fn connect(&mut self, wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
-        if self.drivers.is_none() {
-            // Each end stands for a host, and only the peers of one host share the pace of their checks.
-            let config = DriverConfig::default().with_shared_pacing(false);
-            let driver = || Driver::start(config.clone()).map_err(|it| it.to_string());
-            self.drivers = Some([driver()?, driver()?]);
-        }
-        let certificate = match &self.certificate {
-            Some(known) => known.clone(),
+impl Ours {
+    /// A driver for each end, which stands for a host: only the peers of one host share the pace of their checks.
+    fn drivers(&mut self) -> Result<&[Driver; 2], String> {
+        let made = match self.drivers.take() {
+            Some(known) => known,
             None => {
-                let made = Certificate::generate().map_err(|it| it.to_string())?;
-                self.certificate.insert(made).clone()
+                let config = DriverConfig::default().with_shared_pacing(false);
+                let driver = || Driver::start(config.clone()).map_err(|it| it.to_string());
+                [driver()?, driver()?]
             }
         };
-        let drivers = self.drivers.as_ref().ok_or("no drivers")?;
+        Ok(self.drivers.insert(made))
+    }
+
+    fn certificate(&mut self) -> Result<Certificate, String> {
+        let made = match self.certificate.take() {
+            Some(known) => known,
+            None => Certificate::generate().map_err(|it| it.to_string())?,
+        };
+        Ok(self.certificate.insert(made).clone())
+    }
+
+    /// Two ends that hand each other their signals.
+    fn open(&mut self, wish: Wish, arrived: &Arc<Arrived>) -> Result<(OurPair, Ears), String> {
+        let (variant, certificate) = (self.variant, self.certificate()?);
+        let drivers = self.drivers()?;
         let writable = Arc::new(Writable::default());
         let others = [Arc::new(OnceLock::new()), Arc::new(OnceLock::new())];
-        let mut told = Vec::new();
-        let mut ends = Vec::new();
-        for (at, role) in [Role::Controlling, Role::Controlled]
-            .into_iter()
-            .enumerate()
-        {
-            let (tell, heard) = channel();
+        let open = |at: usize, role| {
+            let (told, heard) = channel();
             let end = End {
-                told: tell,
+                told,
                 other: Arc::clone(&others[1 - at]),
-                arrived: Arc::clone(&arrived),
+                arrived: Arc::clone(arrived),
                 writable: Arc::clone(&writable),
             };
-            let config = settings(role, wish, certificate.clone(), self.variant);
-            let connection = drivers[at]
-                .open(config, Box::new(end))
-                .map_err(|it| it.to_string())?;
-            let connection = Arc::new(connection);
+            let config = settings(role, wish, certificate.clone(), variant);
+            let opened = drivers[at].open(config, Box::new(end));
+            let connection = Arc::new(opened.map_err(|it| it.to_string())?);
             let _ = others[at].set(Arc::downgrade(&connection));
-            ends.push(connection);
-            told.push(heard);
-        }
-        let ends: [Arc<Connection>; 2] = ends.try_into().map_err(|_| "two ends")?;
-        for end in ends.iter().rev() {
-            end.new_connection().map_err(|it| it.to_string())?;
-        }
-        let channels = match wish {
-            Wish::Channels(channels) => channels,
-            Wish::Media => 0,
+            Ok::<_, String>((connection, heard))
         };
-        let mut pair = OurPair {
-            ends,
+        let (near, near_told) = open(0, Role::Controlling)?;
+        let (far, far_told) = open(1, Role::Controlled)?;
+        let pair = OurPair {
+            ends: [near, far],
             channels: Vec::new(),
             writable,
             security: "",
         };
-        pair.wait_connected(&told)?;
-        for _ in 0..channels {
-            pair.ends[0]
-                .create_data_channel(ChannelConfig::new("bench"))
-                .map_err(|it| it.to_string())?;
+        Ok((pair, [near_told, far_told]))
+    }
+}
+
+impl Contender for Ours {
+    fn connect(&mut self, wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
+        let (mut pair, told) = self.open(wish, &arrived)?;
+        for end in pair.ends.iter().rev() {
+            end.new_connection().map_err(|it| it.to_string())?;
         }
-        for (at, heard) in told.iter().enumerate() {
-            for _ in 0..channels {
-                let stream_id = wait(heard, |told| match told {
-                    Told::Open(stream_id) => Some(stream_id),
-                    _ => None,
-                })?;
-                if at == 0 {
-                    pair.channels.push(stream_id);
-                }
-            }
+        pair.wait_connected(&told)?;
+        if let Wish::Channels(channels) = wish {
+            pair.open_channels(channels, &told)?;
         }
         Ok(Box::new(pair))
     }
@@ -249,7 +244,27 @@ fn wait<T>(heard: &Receiver<Told>, fits: impl Fn(Told) -> Option<T>) -> Result<T
 }
 
 impl OurPair {
-    fn wait_connected(&mut self, told: &[Receiver<Told>]) -> Result<(), String> {
+    fn open_channels(&mut self, channels: usize, told: &Ears) -> Result<(), String> {
+        for _ in 0..channels {
+            self.ends[0]
+                .create_data_channel(ChannelConfig::new("bench"))
+                .map_err(|it| it.to_string())?;
+        }
+        for (at, heard) in told.iter().enumerate() {
+            for _ in 0..channels {
+                let stream_id = wait(heard, |told| match told {
+                    Told::Open(stream_id) => Some(stream_id),
+                    _ => None,
+                })?;
+                if at == 0 {
+                    self.channels.push(stream_id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_connected(&mut self, told: &Ears) -> Result<(), String> {
         for heard in told {
             let mut security = "";
             while security.is_empty() {

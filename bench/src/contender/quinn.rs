@@ -3,17 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use quinn::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use quinn::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use quinn::rustls::{self, DigitallySignedStruct, SignatureScheme};
+use quinn::rustls::pki_types::PrivateKeyDer;
+use quinn::rustls::{self, RootCertStore};
 use quinn::{
     ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
 };
 use tokio::runtime::Runtime;
 
-use super::{Arrived, Contender, Pair, Wish, sized};
+use super::{Arrived, Contender, Pair, Wish, runtime, sized};
 
 /// QUIC by quinn.
 pub(crate) struct Quinn {
@@ -39,45 +36,6 @@ struct QuinnPair {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The counterpart is in this process: there is nothing to prove.
-#[derive(Debug)]
-struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
-    }
-}
-
 fn transport(datagram: u16) -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport
@@ -98,6 +56,8 @@ fn ends(datagram: u16) -> Result<([Endpoint; 2], SocketAddr), Failure> {
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let mut server = ServerConfig::with_single_cert(vec![made.cert.der().clone()], key)?;
     server.transport_config(transport(datagram));
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone())?;
     let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
     let runtime = || Arc::new(TokioRuntime);
     let server = Endpoint::new(endpoint()?, Some(server), bind()?, runtime())?;
@@ -105,8 +65,7 @@ fn ends(datagram: u16) -> Result<([Endpoint; 2], SocketAddr), Failure> {
         rustls::crypto::aws_lc_rs::default_provider(),
     ))
     .with_protocol_versions(&[&rustls::version::TLS13])?
-    .dangerous()
-    .with_custom_certificate_verifier(Arc::new(Anyone))
+    .with_root_certificates(roots)
     .with_no_client_auth();
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls)?;
     let mut config = ClientConfig::new(Arc::new(tls));
@@ -127,17 +86,7 @@ async fn receive(connection: Connection, arrived: Arc<Arrived>) -> Result<(), Fa
 
 impl Contender for Quinn {
     fn connect(&mut self, _wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
-        let runtime = match &self.runtime {
-            Some(known) => Arc::clone(known),
-            None => {
-                let made = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .enable_all()
-                    .build()
-                    .map_err(|it| it.to_string())?;
-                Arc::clone(self.runtime.insert(Arc::new(made)))
-            }
-        };
+        let runtime = runtime(&mut self.runtime)?;
         let datagram = u16::try_from(self.datagram).map_err(|it| it.to_string())?;
         let connected = runtime.block_on(async {
             let (ends, address) = ends(datagram)?;

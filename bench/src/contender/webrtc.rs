@@ -24,7 +24,7 @@ use webrtc::peer_connection::{
     register_default_interceptors,
 };
 
-use super::{Arrived, BUFFERED, Contender, PATIENCE, Pair, Wish, sized};
+use super::{Arrived, BUFFERED, Contender, PATIENCE, Pair, Wish, runtime, sized};
 use crate::suite::RTP_PAYLOAD;
 
 /// A DTLS 1.2 record with AES-GCM around each SCTP packet, in bytes.
@@ -201,31 +201,39 @@ fn local_track() -> Arc<TrackLocalStaticRTP> {
     Arc::new(TrackLocalStaticRTP::new(track))
 }
 
+/// Where an end tells something, and where that is heard.
+type Ear = (UnboundedSender<Told>, UnboundedReceiver<Told>);
+
+/// Offer and answer, each with all its candidates.
+async fn agree(ends: &[Connection; 2], heard: &mut [Ear; 2]) -> Result<(), Failure> {
+    let offer = ends[0].create_offer(None).await?;
+    ends[0].set_local_description(offer).await?;
+    wait(&mut heard[0].1, |told| matches!(told, Told::Gathered)).await?;
+    let offer = ends[0].local_description().await.ok_or("no offer")?;
+    ends[1].set_remote_description(offer).await?;
+    let answer = ends[1].create_answer(None).await?;
+    ends[1].set_local_description(answer).await?;
+    wait(&mut heard[1].1, |told| matches!(told, Told::Gathered)).await?;
+    let answer = ends[1].local_description().await.ok_or("no answer")?;
+    ends[0].set_remote_description(answer).await?;
+    Ok(())
+}
+
 async fn connect(
     runtime: Arc<Runtime>,
     wish: Wish,
     arrived: Arc<Arrived>,
     datagram: usize,
 ) -> Result<WebRtcPair, Failure> {
-    let mut ends = Vec::new();
-    let mut heard = Vec::new();
-    for _ in 0..2 {
-        let (told, listen) = unbounded_channel();
-        let arrived = Arc::clone(&arrived);
-        ends.push(
-            end(
-                End {
-                    told: told.clone(),
-                    arrived,
-                },
-                wish,
-                datagram,
-            )
-            .await?,
-        );
-        heard.push((told, listen));
-    }
-    let ends: [Connection; 2] = ends.try_into().map_err(|_| "two ends")?;
+    let mut heard = [unbounded_channel(), unbounded_channel()];
+    let listener = |at: usize| End {
+        told: heard[at].0.clone(),
+        arrived: Arc::clone(&arrived),
+    };
+    let ends = [
+        end(listener(0), wish, datagram).await?,
+        end(listener(1), wish, datagram).await?,
+    ];
     let mut channels: Vec<Arc<dyn DataChannel>> = Vec::new();
     let mut track = None;
     match wish {
@@ -246,16 +254,7 @@ async fn connect(
         let told = heard[0].0.clone();
         tokio::spawn(follow(Arc::clone(channel), told, Arc::clone(&arrived)));
     }
-    let offer = ends[0].create_offer(None).await?;
-    ends[0].set_local_description(offer).await?;
-    wait(&mut heard[0].1, |told| matches!(told, Told::Gathered)).await?;
-    let offer = ends[0].local_description().await.ok_or("no offer")?;
-    ends[1].set_remote_description(offer).await?;
-    let answer = ends[1].create_answer(None).await?;
-    ends[1].set_local_description(answer).await?;
-    wait(&mut heard[1].1, |told| matches!(told, Told::Gathered)).await?;
-    let answer = ends[1].local_description().await.ok_or("no answer")?;
-    ends[0].set_remote_description(answer).await?;
+    agree(&ends, &mut heard).await?;
     for (_, listen) in &mut heard {
         wait(listen, |told| matches!(told, Told::Connected)).await?;
         for _ in 0..channels.len() {
@@ -272,17 +271,7 @@ async fn connect(
 
 impl Contender for WebRtc {
     fn connect(&mut self, wish: Wish, arrived: Arc<Arrived>) -> Result<Box<dyn Pair>, String> {
-        let runtime = match &self.runtime {
-            Some(known) => Arc::clone(known),
-            None => {
-                let made = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .enable_all()
-                    .build()
-                    .map_err(|it| it.to_string())?;
-                Arc::clone(self.runtime.insert(Arc::new(made)))
-            }
-        };
+        let runtime = runtime(&mut self.runtime)?;
         let joined = runtime.spawn(connect(Arc::clone(&runtime), wish, arrived, self.datagram));
         let pair = runtime.block_on(joined).map_err(|it| it.to_string())?;
         Ok(Box::new(pair.map_err(|it| it.to_string())?))
