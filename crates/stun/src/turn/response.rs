@@ -12,7 +12,8 @@ use crate::error_code::ErrorCode;
 use crate::header::{Class, Method, TransactionId};
 use crate::message::Message;
 use crate::transaction::RoundTrip;
-use crate::turn::client::{Incoming, Purpose, State, TurnEvent};
+use crate::turn::client::{Purpose, State};
+use crate::turn::event::{Incoming, TurnEvent};
 use crate::turn::frame::{CHANNEL_HEADER, is_channel_data, split_channel_data};
 use crate::turn::{Families, TurnClient, TurnError};
 

@@ -7,7 +7,8 @@
 //! 2. The owner opens another stream to the same server, and [`TurnClient::bind_connection`] gives the
 //!    [`DataConnection`] that speaks first on it: ConnectionBind, with the credentials of the allocation.
 //! 3. After its success the stream carries what the peer sends and nothing else.
-//! 4. [`TurnClient::release`] tells that the stream has ended.
+//! 4. [`TurnClient::release`] tells that the stream has ended; before the server has answered on it,
+//!    [`TurnClient::unbind`], and another stream may take its place.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,8 +18,7 @@ use esp_wire::{Deadline, Instant, SocketId};
 
 use crate::error_code::ErrorCode;
 use crate::message::Message;
-use crate::turn::client::TurnEvent;
-use crate::turn::{DataConnection, TurnClient, TurnError, TurnWhy};
+use crate::turn::{DataConnection, TurnClient, TurnError, TurnEvent, TurnWhy};
 
 /// RFC 6062 §4.3: after a 447 the same peer is not tried again for so long.
 const CONNECT_AGAIN: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ enum Connect {
     Wanted(Instant),
     /// In flight.
     Asked,
-    /// Refused by 447; not to be sent before this time, and not wanted so far.
+    /// Refused by 447, or by 446; not to be sent before this time, and not wanted so far.
     Barred(Instant),
 }
 
@@ -44,8 +44,10 @@ enum Connect {
 #[derive(Clone, Copy, Debug)]
 struct Connection {
     peer: SocketAddr,
-    /// Until then it can be bound; `None` once it was.
-    unbound: Option<Instant>,
+    /// Until then it can be bound.
+    until: Instant,
+    /// A stream was bound to it, or is about to be.
+    bound: bool,
 }
 
 /// The connections of one allocation.
@@ -107,22 +109,24 @@ impl Connections {
             Connect::Barred(until) => Some(*until),
             Connect::Wanted(_) | Connect::Asked => None,
         });
-        barred
-            .chain(self.open.values().filter_map(|one| one.unbound))
-            .min()
+        let unbound = self.open.values().filter(|one| !one.bound);
+        barred.chain(unbound.map(|one| one.until)).min()
     }
 
     /// Forgets what the server has closed by now, and whose bar is over.
     pub(crate) fn lapse(&mut self, now: Instant) {
         self.connects
             .retain(|_, entry| !matches!(entry, Connect::Barred(until) if *until <= now));
-        self.open
-            .retain(|_, one| one.unbound.is_none_or(|until| until > now));
+        self.open.retain(|_, one| one.bound || one.until > now);
     }
 
     fn add(&mut self, now: Instant, peer: SocketAddr, id: ConnectionId) {
-        let unbound = Some(now + UNBOUND);
-        self.open.insert(id, Connection { peer, unbound });
+        let connection = Connection {
+            peer,
+            until: now + UNBOUND,
+            bound: false,
+        };
+        self.open.insert(id, connection);
     }
 }
 
@@ -131,7 +135,7 @@ impl TurnClient {
     /// allocation.
     ///
     /// Answered by [`TurnEvent::PeerConnected`] or [`TurnEvent::ConnectRefused`]. While one is asked for, asking
-    /// again does nothing; after a 447 it takes effect 10 s later.
+    /// again does nothing; after a 447, or a 446, it takes effect 10 s later.
     pub fn connect(&mut self, now: Instant, peer: SocketAddr) {
         if !self.config.tcp {
             let error = TurnError::Options("the allocation relays UDP only");
@@ -147,6 +151,16 @@ impl TurnClient {
         self.ask_for_peers(now);
     }
 
+    /// As [`connect`](Self::connect), after the pause that a 447 is due: for a connection that was lost before it
+    /// was of use.
+    pub fn connect_later(&mut self, now: Instant, peer: SocketAddr) {
+        if self.connections.len() < self.config.max_peers {
+            let barred = Connect::Barred(now + CONNECT_AGAIN);
+            self.connections.connects.entry(peer).or_insert(barred);
+        }
+        self.connect(now, peer);
+    }
+
     /// What speaks first on a new stream to the same server, to make it the way to that peer; `None` when the
     /// server has no such connection, no longer, or it was bound before.
     ///
@@ -158,14 +172,26 @@ impl TurnClient {
         stream: SocketId,
     ) -> Option<DataConnection> {
         self.connections.lapse(now);
-        let entry = self.connections.open.get_mut(&id)?;
-        entry.unbound.take()?;
+        let mut open = self.connections.open.get_mut(&id);
+        let entry = open.as_mut().filter(|one| !one.bound)?;
+        entry.bound = true;
         let peer = entry.peer;
         let bound = DataConnection::new(self, now, (id, peer), stream);
         if bound.is_none() {
             self.connections.open.remove(&id);
         }
         bound
+    }
+
+    /// Tells that a stream ended before the server had answered on it, so that another may be bound; `false` when the
+    /// server has closed the connection by now, and it is forgotten.
+    pub fn unbind(&mut self, now: Instant, id: ConnectionId) -> bool {
+        let connections = &mut self.connections;
+        if let Some(entry) = connections.open.get_mut(&id) {
+            entry.bound = false;
+        }
+        connections.lapse(now);
+        connections.open.contains_key(&id)
     }
 
     /// Tells that the stream of a connection has ended, or that it is not wanted.
@@ -190,9 +216,12 @@ impl TurnClient {
 
     /// It has not.
     pub(crate) fn on_connect_failed(&mut self, now: Instant, peer: SocketAddr, error: TurnError) {
-        let failure = ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE;
         match error {
-            TurnError::Refused(code, _) if code == failure => {
+            // A connection that we have lost stays with the server for a while.
+            TurnError::Refused(
+                ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE | ErrorCode::CONNECTION_ALREADY_EXISTS,
+                _,
+            ) => {
                 let barred = Connect::Barred(now + CONNECT_AGAIN);
                 self.connections.connects.insert(peer, barred);
             }
