@@ -79,6 +79,8 @@ pub struct TurnServer {
     pub tcp_relays: bool,
     /// Whether it relays UDP; else that is refused by 403.
     pub udp_relays: bool,
+    /// So many streams are cut when ConnectionBind comes over them, which is not answered.
+    pub cut_binds: u32,
     addresses: Vec<IpAddr>,
     actions: VecDeque<Action>,
     outbox: VecDeque<(Destination, Vec<u8>)>,
@@ -115,6 +117,7 @@ impl TurnServer {
             strict: false,
             tcp_relays: true,
             udp_relays: true,
+            cut_binds: 0,
             addresses: Vec::new(),
             actions: binds.collect(),
             outbox: VecDeque::new(),

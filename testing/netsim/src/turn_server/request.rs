@@ -196,19 +196,8 @@ impl TurnServer {
         request: &Message<'_>,
         bytes: &[u8],
     ) -> Result<(), ErrorCode> {
-        if let Some(allocation) = self.allocations.get(&client) {
-            if allocation.pending.as_deref() == Some(bytes) {
-                return Ok(());
-            }
-            // RFC 8489 §6.3.1: a retransmission gets the same response.
-            let again = Message::parse(&allocation.response)
-                .is_ok_and(|response| response.transaction_id() == request.transaction_id());
-            let response = allocation.response.clone();
-            match again {
-                true => self.push(client, response),
-                false => return Err(ErrorCode::ALLOCATION_MISMATCH),
-            }
-            return Ok(());
+        if self.allocations.contains_key(&client) {
+            return self.allocate_again(client, request, bytes);
         }
         let tcp = self.wants_tcp(client, request)?;
         if self.mismatches > 0 {
@@ -218,13 +207,54 @@ impl TurnServer {
         if self.allocations.len() >= self.quota {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
-        let mut allocation = Allocation {
+        let relays = self.bind_relays(client, request, tcp);
+        if relays.is_empty() {
+            return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED);
+        }
+        let allocation = Allocation {
             expires_at: now + BINDING,
             pending: Some(bytes.to_vec()),
             username: request.username().unwrap_or_default().to_owned(),
             tcp,
+            unbound: relays.len(),
+            relays,
             ..Allocation::default()
         };
+        self.allocations.insert(client, allocation);
+        Ok(())
+    }
+
+    /// A request of a client that has, or waits for, its allocation.
+    fn allocate_again(
+        &mut self,
+        client: Client,
+        request: &Message<'_>,
+        bytes: &[u8],
+    ) -> Result<(), ErrorCode> {
+        let allocation = self.allocations.get(&client);
+        let allocation = allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        if allocation.pending.as_deref() == Some(bytes) {
+            return Ok(());
+        }
+        // RFC 8489 §6.3.1: a retransmission gets the same response.
+        let again = Message::parse(&allocation.response)
+            .is_ok_and(|response| response.transaction_id() == request.transaction_id());
+        if !again {
+            return Err(ErrorCode::ALLOCATION_MISMATCH);
+        }
+        let response = allocation.response.clone();
+        self.push(client, response);
+        Ok(())
+    }
+
+    /// Opens a socket, or a listener, on an address of each family that is asked for and there is.
+    fn bind_relays(
+        &mut self,
+        client: Client,
+        request: &Message<'_>,
+        tcp: bool,
+    ) -> Vec<(SocketId, SocketAddr)> {
+        let mut relays = Vec::new();
         let wanted = match request.requested_address_family() {
             Some(family) => vec![family],
             None => vec![Family::V4],
@@ -248,15 +278,10 @@ impl TurnServer {
                 true => Action::Listen { socket, local },
                 false => Action::Bind { socket, local },
             });
-            allocation.relays.push((socket, SocketAddr::new(*ip, 0)));
+            relays.push((socket, SocketAddr::new(*ip, 0)));
             self.relays.insert(socket, client);
         }
-        allocation.unbound = allocation.relays.len();
-        if allocation.relays.is_empty() {
-            return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED);
-        }
-        self.allocations.insert(client, allocation);
-        Ok(())
+        relays
     }
 
     pub(super) fn on_bound(&mut self, now: Instant, socket: SocketId, local: SocketAddr) {

@@ -134,6 +134,11 @@ impl TurnServer {
         request: &Message<'_>,
         proof: &Proof,
     ) -> Result<(), ErrorCode> {
+        if self.cut_binds > 0 {
+            self.cut_binds -= 1;
+            self.actions.push_back(Action::Close { socket: client.0 });
+            return Ok(());
+        }
         let id = request.connection_id().filter(|_| is_stream(client));
         let id = id.ok_or(ErrorCode::BAD_REQUEST)?;
         let pending = |one: &Splice| one.id == id && matches!(one.stage, Stage::Pending(_));
