@@ -16,7 +16,7 @@ use crate::candidate::CandidateKind;
 use crate::outbox::Outgoing;
 use crate::pacing::first_rto;
 use crate::pair::{PairEnd, PairId, PairState, Valid, priority_for, same_address};
-use crate::transaction::{Check, Due, NewCheck};
+use crate::transaction::{Check, Due, Request};
 
 impl Agent {
     /// Whether checks in order are wanted: until a pair is selected, and when it is in doubt.
@@ -95,7 +95,7 @@ impl Agent {
         };
         let priority = base.check_priority();
         let rto = first_rto(&self.config, &pair.rtt, &[&self.rtt, &self.gathering.rtt]);
-        let new = NewCheck {
+        let request = Request {
             id: TransactionId::random(&mut self.rng),
             pair: id,
             socket: pair.socket,
@@ -104,13 +104,12 @@ impl Agent {
             tie_breaker: self.tie_breaker,
             priority,
             use_candidate: pair.nominating && self.role == Role::Controlling,
-            rto,
-            reliable,
         };
         pair.state = PairState::InProgress;
-        self.session.checks.start(now, new, limit);
-        self.permit(now, new.socket, new.remote.ip());
-        self.outbox.push(Outgoing::Check(new.id));
+        let checks = &mut self.session.checks;
+        checks.start(now, request, (rto, reliable), limit);
+        self.permit(now, request.socket, request.remote.ip());
+        self.outbox.push(Outgoing::Check(request.id));
         true
     }
 
@@ -142,8 +141,8 @@ impl Agent {
         }
         self.session.checks.remove(id);
         // RFC 8445 §7.2.5.2.1
-        if check.socket != socket || !same_address(check.remote, remote) {
-            self.on_check_failed(check.pair);
+        if check.request.socket != socket || !same_address(check.request.remote, remote) {
+            self.on_check_failed(check.request.pair);
             return;
         }
         match message.class() {
@@ -153,7 +152,7 @@ impl Agent {
             },
             _ => match message.error_code() {
                 Some((ErrorCode::ROLE_CONFLICT, _)) => self.on_role_conflict(now, &check),
-                Some(_) => self.on_check_failed(check.pair),
+                Some(_) => self.on_check_failed(check.request.pair),
                 None => self.counters.malformed += 1,
             },
         }
@@ -161,18 +160,18 @@ impl Agent {
 
     /// RFC 8445 §7.2.5.1
     fn on_role_conflict(&mut self, now: Instant, check: &Check) {
-        if self.role == check.role {
-            self.switch_role(now, check.role.other());
+        if self.role == check.request.role {
+            self.switch_role(now, check.request.role.other());
             self.tie_breaker = self.rng.u64();
         }
-        self.session.checklist.trigger(check.pair);
+        self.session.checklist.trigger(check.request.pair);
     }
 
     /// RFC 8445 §7.2.5.3
     fn on_check_succeeded(&mut self, now: Instant, check: &Check, mapped: SocketAddr) {
         let local = self.mapped_candidate(check, mapped);
         let role = self.role;
-        let Some(pair) = self.session.checklist.find_mut(check.pair) else {
+        let Some(pair) = self.session.checklist.find_mut(check.request.pair) else {
             return;
         };
         if pair.revoked {
@@ -193,21 +192,21 @@ impl Agent {
         });
         let (foundation, by_peer) = (pair.foundation(), pair.nominate_on_success);
         let nominating = pair.nominating;
-        let nominated = check.use_candidate && role == Role::Controlling;
+        let nominated = check.request.use_candidate && role == Role::Controlling;
         if first {
             self.session.checklist.unfreeze(foundation);
         }
         self.hear_pair(now, check);
         if nominated || by_peer {
-            self.session.checks.remove_pair(check.pair);
-            self.session.checklist.untrigger(check.pair);
-            self.on_nominated(now, check.pair);
+            self.session.checks.remove_pair(check.request.pair);
+            self.session.checklist.untrigger(check.request.pair);
+            self.on_nominated(now, check.request.pair);
         } else if nominating {
             // An earlier check was answered; the nominating one is still under way or queued.
-            self.keep_nominating(check.pair);
+            self.keep_nominating(check.request.pair);
         } else {
-            self.session.checks.remove_pair(check.pair);
-            self.session.checklist.untrigger(check.pair);
+            self.session.checks.remove_pair(check.request.pair);
+            self.session.checklist.untrigger(check.request.pair);
         }
     }
 
@@ -221,7 +220,8 @@ impl Agent {
 
     fn hear_pair(&mut self, now: Instant, check: &Check) {
         let current = self.session.generation;
-        let in_use = |on: &crate::path::Active| on.generation == current && on.pair == check.pair;
+        let in_use =
+            |on: &crate::path::Active| on.generation == current && on.pair == check.request.pair;
         if self.active.as_ref().is_some_and(in_use) {
             self.on_heard_active(now);
         }
@@ -230,15 +230,15 @@ impl Agent {
     /// The local candidate at the mapped address, made peer-reflexive when it is new
     /// (RFC 8445 §7.2.5.3.1).
     fn mapped_candidate(&mut self, check: &Check, mapped: SocketAddr) -> PairEnd {
-        if let Some(known) = self.locals.find(check.socket, mapped) {
+        if let Some(known) = self.locals.find(check.request.socket, mapped) {
             return known.end();
         }
         let end = PairEnd {
             address: mapped,
             kind: CandidateKind::PeerReflexive,
-            priority: check.priority,
+            priority: check.request.priority,
         };
-        let base = self.locals.base(check.socket).copied();
+        let base = self.locals.base(check.request.socket).copied();
         let room = self.locals.candidates.len() < self.config.max_candidates * 2;
         if let Some((base, local)) = base.and_then(|base| Some((base, base.local?)))
             && room

@@ -84,21 +84,21 @@ impl Agent {
     ) -> Option<Destination> {
         self.session.checks.on_sent(id, now);
         let check = self.session.checks.find(id)?;
-        if let Some(pair) = self.session.checklist.find_mut(check.pair) {
+        if let Some(pair) = self.session.checklist.find_mut(check.request.pair) {
             pair.requests_sent = pair.requests_sent.wrapping_add(1);
         }
         let request = Request {
             id,
             auth: self.session.remote.as_ref()?,
-            role: check.role,
-            tie_breaker: check.tie_breaker,
-            priority: check.priority,
-            use_candidate: check.use_candidate,
+            role: check.request.role,
+            tie_breaker: check.request.tie_breaker,
+            priority: check.request.priority,
+            use_candidate: check.request.use_candidate,
         };
         fill(train, |bytes| write_request(bytes, &request))?;
         Some(Destination {
-            socket: check.socket,
-            remote: check.remote,
+            socket: check.request.socket,
+            remote: check.request.remote,
         })
     }
 

@@ -22,7 +22,7 @@ const CANCELLED_WAIT: Duration = Duration::from_secs(8);
 
 /// A request as it was first sent; repetitions are byte-identical.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Check {
+pub(crate) struct Request {
     pub(crate) id: TransactionId,
     pub(crate) pair: PairId,
     pub(crate) socket: SocketId,
@@ -31,6 +31,12 @@ pub(crate) struct Check {
     pub(crate) tie_breaker: u64,
     pub(crate) priority: u32,
     pub(crate) use_candidate: bool,
+}
+
+/// A request with the times of its transmissions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check {
+    pub(crate) request: Request,
     /// When the first transmission left.
     pub(crate) sent: Option<Instant>,
     transmissions: u32,
@@ -49,22 +55,6 @@ impl Check {
     }
 }
 
-/// What a new check is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NewCheck {
-    pub(crate) id: TransactionId,
-    pub(crate) pair: PairId,
-    pub(crate) socket: SocketId,
-    pub(crate) remote: SocketAddr,
-    pub(crate) role: Role,
-    pub(crate) tie_breaker: u64,
-    pub(crate) priority: u32,
-    pub(crate) use_candidate: bool,
-    pub(crate) rto: Duration,
-    /// It goes over a stream.
-    pub(crate) reliable: bool,
-}
-
 /// What became due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -80,51 +70,55 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn start(&mut self, now: Instant, new: NewCheck, limit: usize) {
+    /// Starts one, whose first interval is `rto`; over a stream it is `reliable`.
+    pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        request: Request,
+        (rto, reliable): (Duration, bool),
+        limit: usize,
+    ) {
         if self.list.len() >= limit {
             let oldest = self.list.iter().position(|check| check.cancelled);
             self.list.swap_remove(oldest.unwrap_or(0));
         }
         self.list.push(Check {
-            id: new.id,
-            pair: new.pair,
-            socket: new.socket,
-            remote: new.remote,
-            role: new.role,
-            tie_breaker: new.tie_breaker,
-            priority: new.priority,
-            use_candidate: new.use_candidate,
+            request,
             sent: None,
             transmissions: 1,
             // RFC 8489 §6.2.2, RFC 6544 §7: what a stream carries is sent once.
-            budget: if new.reliable { 1 } else { TRANSMISSIONS },
-            interval: new.rto,
-            next: now + if new.reliable { RELIABLE_WAIT } else { new.rto },
+            budget: if reliable { 1 } else { TRANSMISSIONS },
+            interval: rto,
+            next: now + if reliable { RELIABLE_WAIT } else { rto },
             cancelled: false,
         });
     }
 
     pub(crate) fn find(&self, id: TransactionId) -> Option<&Check> {
-        self.list.iter().find(|check| check.id == id)
+        self.list.iter().find(|check| check.request.id == id)
     }
 
     pub(crate) fn on_sent(&mut self, id: TransactionId, now: Instant) {
-        if let Some(check) = self.list.iter_mut().find(|check| check.id == id) {
+        if let Some(check) = self.list.iter_mut().find(|check| check.request.id == id) {
             check.sent.get_or_insert(now);
         }
     }
 
     pub(crate) fn remove(&mut self, id: TransactionId) {
-        self.list.retain(|check| check.id != id);
+        self.list.retain(|check| check.request.id != id);
     }
 
     pub(crate) fn remove_pair(&mut self, pair: PairId) {
-        self.list.retain(|check| check.pair != pair);
+        self.list.retain(|check| check.request.pair != pair);
     }
 
     /// Stops repeating the checks of a pair; responses still count (RFC 8445 §7.3.1.4).
     pub(crate) fn cancel(&mut self, now: Instant, pair: PairId) {
-        for check in self.list.iter_mut().filter(|check| check.pair == pair) {
+        for check in self
+            .list
+            .iter_mut()
+            .filter(|check| check.request.pair == pair)
+        {
             if !check.cancelled {
                 check.cancelled = true;
                 check.next = now + CANCELLED_WAIT;
@@ -135,7 +129,7 @@ impl Checks {
     /// Stops repeating the checks of all pairs but those that `keep` names.
     pub(crate) fn cancel_unless(&mut self, now: Instant, keep: impl Fn(PairId) -> bool) {
         for check in &mut self.list {
-            if !check.cancelled && !keep(check.pair) {
+            if !check.cancelled && !keep(check.request.pair) {
                 check.cancelled = true;
                 check.next = now + CANCELLED_WAIT;
             }
@@ -145,7 +139,11 @@ impl Checks {
     /// The network doubts the destination: at most two more transmissions, since anyone can forge
     /// such a message (RFC 8445 §7.2.5.2.2).
     pub(crate) fn doubt(&mut self, pair: PairId) {
-        for check in self.list.iter_mut().filter(|check| check.pair == pair) {
+        for check in self
+            .list
+            .iter_mut()
+            .filter(|check| check.request.pair == pair)
+        {
             check.budget = check.budget.min(check.transmissions.max(1) + 2);
         }
     }
@@ -154,7 +152,7 @@ impl Checks {
     pub(crate) fn is_under_way(&self, pair: PairId) -> bool {
         self.list
             .iter()
-            .any(|check| check.pair == pair && !check.cancelled)
+            .any(|check| check.request.pair == pair && !check.cancelled)
     }
 
     /// The next thing that is due; repetitions only when `may_repeat`.
@@ -166,11 +164,14 @@ impl Checks {
             .map(|(at, _)| at)?;
         if ends(&self.list[due]) {
             let check = self.list.swap_remove(due);
-            let replaced = self.list.iter().any(|other| other.pair == check.pair);
+            let replaced = self
+                .list
+                .iter()
+                .any(|other| other.request.pair == check.request.pair);
             return Some(if check.cancelled || replaced {
                 Due::Forgotten
             } else {
-                Due::Failed(check.pair)
+                Due::Failed(check.request.pair)
             });
         }
         let check = &mut self.list[due];
@@ -181,7 +182,7 @@ impl Checks {
             false => LAST_WAIT.max(check.interval),
         };
         check.next = now + wait;
-        Some(Due::Repeat(check.id))
+        Some(Due::Repeat(check.request.id))
     }
 
     /// When [`Checks::poll`] has something, given the next slot for repetitions, if there is one.
@@ -204,8 +205,12 @@ mod tests {
     use super::*;
 
     fn start(checks: &mut Checks, id: u8, pair: u32) -> TransactionId {
+        start_over(checks, id, pair, false)
+    }
+
+    fn start_over(checks: &mut Checks, id: u8, pair: u32, reliable: bool) -> TransactionId {
         let id = TransactionId([id; 12]);
-        let new = NewCheck {
+        let request = Request {
             id,
             pair: PairId(pair),
             socket: SocketId(0),
@@ -214,30 +219,16 @@ mod tests {
             tie_breaker: 0,
             priority: 1,
             use_candidate: false,
-            rto: Duration::from_millis(250),
-            reliable: false,
         };
-        checks.start(Instant::ZERO, new, 4);
+        let rto = Duration::from_millis(250);
+        checks.start(Instant::ZERO, request, (rto, reliable), 4);
         id
     }
 
     #[test]
     fn a_stream_carries_a_check_once() {
         let mut checks = Checks::default();
-        let id = TransactionId([1; 12]);
-        let new = NewCheck {
-            id,
-            pair: PairId(1),
-            socket: SocketId(0),
-            remote: "192.0.2.1:1".parse().unwrap(),
-            role: Role::Controlling,
-            tie_breaker: 0,
-            priority: 1,
-            use_candidate: false,
-            rto: Duration::from_millis(250),
-            reliable: true,
-        };
-        checks.start(Instant::ZERO, new, 4);
+        start_over(&mut checks, 1, 1, true);
         let end = checks.next(Some(Instant::ZERO)).unwrap();
         assert_eq!(end, Instant::from_millis(39_500));
         assert_eq!(checks.poll(end, true), Some(Due::Failed(PairId(1))));
