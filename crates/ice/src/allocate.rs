@@ -11,7 +11,7 @@ use crate::agent::Agent;
 use crate::candidate::CandidateKind;
 use crate::event::{Event, GatheringState, WarningReason};
 use crate::gathering::can_reach;
-use crate::local::{Base, BaseRole};
+use crate::local::{Base, BaseRole, LocalCandidate};
 use crate::relay::{Relay, Stage};
 use crate::remote::is_usable;
 
@@ -52,7 +52,8 @@ impl Agent {
                 }
                 let mut relay = Relay::new(*server, *address, *transport, socket, families);
                 // The server knows this port as that of the allocation that is to be replaced.
-                relay.other_port = socket.is_some() && list.iter().any(same);
+                relay.other_port =
+                    socket.is_some() && (self.config.relays_apart || list.iter().any(same));
                 list.push(relay);
                 self.gathering.reopen();
             }
@@ -113,14 +114,20 @@ impl Agent {
     }
 
     fn open_relay_stream(&mut self, at: usize) {
-        let stream = self.fresh_socket();
+        let stream = self.open_server_stream(at);
         let relay = &mut self.relays.list[at];
-        let Some(server) = self.gathering.server(relay.server) else {
-            relay.stage = Stage::Gone;
-            return;
-        };
+        match stream {
+            Some(stream) => (relay.via, relay.stage) = (stream, Stage::Opening),
+            None => relay.stage = Stage::Gone,
+        }
+    }
+
+    /// Opens a stream to the server of an allocation; `None` when the server is none of ours any more.
+    pub(crate) fn open_server_stream(&mut self, at: usize) -> Option<SocketId> {
+        let stream = self.fresh_socket();
+        let relay = &self.relays.list[at];
+        let server = self.gathering.server(relay.server)?;
         let name = relay.alternate.as_ref().and_then(|(_, name)| name.clone());
-        (relay.via, relay.stage) = (stream, Stage::Opening);
         self.actions.push_back(Action::OpenStream {
             stream,
             transport: relay.transport,
@@ -128,6 +135,7 @@ impl Agent {
             remote: relay.target(),
             server_name: Some(name.unwrap_or_else(|| server.host.clone())),
         });
+        Some(stream)
     }
 
     /// The socket or stream is there: Allocate goes out.
@@ -332,24 +340,37 @@ impl Agent {
         if self.relays.list[at].tcp {
             return self.add_tcp_relayed(now, at, (address, mapped), preference);
         }
+        let candidate = self.make_relayed(at, BaseRole::Relayed, (address, mapped), preference);
+        self.locals.candidates.push(candidate);
+        self.announce(&candidate);
+        self.pair_local(now, &candidate);
+    }
+
+    /// The candidate of a relayed address, with the socket that it is inside the agent.
+    pub(crate) fn make_relayed(
+        &mut self,
+        at: usize,
+        role: BaseRole,
+        (address, mapped): (SocketAddr, Option<SocketAddr>),
+        preference: u16,
+    ) -> LocalCandidate {
         let socket = self.fresh_socket();
         let base = Base {
             socket,
-            role: BaseRole::Relayed,
+            role,
             interface: 0,
             address: address.ip(),
             preference,
             local: Some(address),
         };
         self.locals.bases.push(base);
-        self.relays.list[at].sockets.push((socket, address));
-        let server = self.relays.list[at].target();
+        let relay = &mut self.relays.list[at];
+        relay.sockets.push((socket, address));
+        let server = Some(relay.target());
         let kind = CandidateKind::Relayed;
-        let mut candidate = (self.locals).make(&base, address, kind, address, Some(server));
+        let mut candidate = self.locals.make(&base, address, kind, address, server);
         candidate.related = self.related(mapped, address);
-        self.locals.candidates.push(candidate);
-        self.announce(&candidate);
-        self.pair_local(now, &candidate);
+        candidate
     }
 
     fn on_peer_refused(&mut self, at: usize, peer: std::net::IpAddr) {

@@ -56,6 +56,9 @@ pub struct Config {
     /// Whether TURN servers that are spoken to over TCP or TLS are asked for relays of TCP as well (RFC 6062), for
     /// calls where neither side gets a datagram out; off. They count among [`Config::max_relays`].
     pub tcp_relays: bool,
+    /// Whether each allocation over UDP is asked for from a socket of its own, as is needed where several agents share
+    /// a socket, since a server has one allocation for one address and port of ours (RFC 8656 §7.2); off.
+    pub relays_apart: bool,
     /// The lifetime that is asked for allocations; `None` leaves it to the server.
     pub relay_lifetime: Option<Duration>,
     /// After so long permissions and channels on TURN servers are renewed, from 1 s, below 5 minutes; 4 minutes.
@@ -200,6 +203,7 @@ impl Default for Config {
             tcp_passive: false,
             tcp_simultaneous: false,
             tcp_relays: false,
+            relays_apart: false,
             relay_lifetime: None,
             relay_renewal: Duration::from_secs(240),
             relay_dont_fragment: false,
@@ -259,6 +263,7 @@ with! {
     with_tcp_passive = tcp_passive: bool;
     with_tcp_simultaneous = tcp_simultaneous: bool;
     with_tcp_relays = tcp_relays: bool;
+    with_relays_apart = relays_apart: bool;
     with_relay_lifetime = relay_lifetime: Option<Duration>;
     with_relay_renewal = relay_renewal: Duration;
     with_relay_dont_fragment = relay_dont_fragment: bool;

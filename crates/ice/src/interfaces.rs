@@ -199,7 +199,7 @@ impl Agent {
 
     /// A socket could not be opened, or has ended.
     pub(crate) fn on_closed(&mut self, now: Instant, socket: SocketId, reason: &str) {
-        if self.try_next_port(socket) || self.on_tunnel_closed(socket) {
+        if self.try_next_port(socket) || self.on_tunnel_closed(now, socket) {
             return;
         }
         match self.locals.base(socket).map(|base| base.role) {

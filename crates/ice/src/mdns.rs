@@ -115,7 +115,7 @@ impl Agent {
 
     fn add_resolved(&mut self, now: Instant, candidate: &Candidate, addresses: &[IpAddr]) {
         for address in addresses {
-            self.add_remote(now, candidate, SocketAddr::new(*address, candidate.port));
+            self.take_candidate_at(now, candidate, SocketAddr::new(*address, candidate.port));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, SocketAddrV6};
 use esp_wire::{Instant, SocketId};
 
 use crate::agent::Agent;
-use crate::candidate::{Candidate, CandidateHost, CandidateTransport};
+use crate::candidate::{Candidate, CandidateHost, CandidateTransport, TcpType};
 use crate::local::LocalCandidate;
 use crate::pacing::Rtt;
 use crate::pair::{Pair, PairId, PairState, priority_for, same_address};
@@ -33,21 +33,34 @@ impl Agent {
         match &candidate.host {
             CandidateHost::Address(ip) => {
                 let address = SocketAddr::new(*ip, candidate.port);
-                if self.is_wanted(address) {
-                    self.let_through(now, *ip);
-                }
-                match candidate.transport {
-                    CandidateTransport::Udp => self.add_remote(now, &candidate, address),
-                    CandidateTransport::Tcp(_) => self.connect_to(now, &candidate, address),
-                }
+                self.take_candidate_at(now, &candidate, address);
             }
-            CandidateHost::Name(_) if candidate.transport != CandidateTransport::Udp => {
+            // Who only connects need not be found.
+            CandidateHost::Name(_)
+                if candidate.transport == CandidateTransport::Tcp(TcpType::Active) =>
+            {
                 self.counters.ignored_candidates += 1;
             }
             CandidateHost::Name(name) => {
                 let name = name.clone();
                 self.add_named_candidate(now, candidate, &name);
             }
+        }
+    }
+
+    /// Takes a candidate whose address is known.
+    pub(crate) fn take_candidate_at(
+        &mut self,
+        now: Instant,
+        candidate: &Candidate,
+        at: SocketAddr,
+    ) {
+        if self.is_wanted(at) {
+            self.let_through(now, at.ip());
+        }
+        match candidate.transport {
+            CandidateTransport::Udp => self.add_remote(now, candidate, at),
+            CandidateTransport::Tcp(_) => self.connect_to(now, candidate, at),
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) struct Relay {
     /// The relayed addresses and the sockets that they are inside the agent.
     pub(crate) sockets: Vec<(SocketId, SocketAddr)>,
     pub(crate) families: Families,
-    /// The server holds an old allocation for our port.
+    /// The server holds another allocation for our port, or may do so.
     pub(crate) other_port: bool,
     /// Where the server sent us (RFC 8489 §10), and the name to be found there.
     pub(crate) alternate: Option<(SocketAddr, Option<String>)>,

@@ -6,6 +6,8 @@
 //!    names is let through, so that its connections to ours come (ConnectionAttempt).
 //! 3. For each such connection one more stream to the server is opened, a tunnel, and bound to it
 //!    (ConnectionBind).
+//!    One that ends before gives way to another, as long as the server keeps the connection; then another
+//!    connection is asked for.
 //! 4. From then on the tunnel is a stream to the peer like any other (`tcp.rs`), at a relayed candidate.
 //! 5. A tunnel outlives restarts, since a server has one connection to a peer at most (446): the next session
 //!    takes it over.
@@ -26,6 +28,9 @@ use crate::relay::{Relay, Stage};
 use crate::remote::RemoteCandidate;
 use crate::tcp::{MAX_STREAMS, relayed_preference, remote_end};
 
+/// So many streams are opened for one connection of a server.
+const BINDS: u32 = 3;
+
 /// A stream to a TURN server that is to become, or is, the way to a peer.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
@@ -36,6 +41,8 @@ pub(crate) struct Tunnel {
     peer: SocketAddr,
     /// Whether the peer has connected.
     incoming: bool,
+    /// Streams that were opened for it.
+    binds: u32,
     /// What speaks first on the stream, once it is open.
     binding: Option<DataConnection>,
     bound: bool,
@@ -111,24 +118,11 @@ impl Agent {
         (address, mapped): (SocketAddr, Option<SocketAddr>),
         preference: u16,
     ) {
-        let socket = self.fresh_socket();
-        let base = Base {
-            socket,
-            role: BaseRole::RelayedListener,
-            interface: 0,
-            address: address.ip(),
-            preference,
-            local: Some(address),
-        };
-        self.locals.bases.push(base);
-        self.relays.list[at].sockets.push((socket, address));
-        let server = self.relays.list[at].target();
-        let kind = CandidateKind::Relayed;
-        let mut candidate = (self.locals).make(&base, address, kind, address, Some(server));
-        candidate.related = self.related(mapped, address);
+        let role = BaseRole::RelayedListener;
+        let mut candidate = self.make_relayed(at, role, (address, mapped), preference);
         candidate.transport = CandidateTransport::Tcp(TcpType::Passive);
         let least = relayed_preference(TcpType::Passive, preference);
-        candidate.priority = candidate_priority(kind, least);
+        candidate.priority = candidate_priority(CandidateKind::Relayed, least);
         candidate.advert = true;
         self.locals.candidates.push(candidate);
         self.announce(&candidate);
@@ -156,24 +150,17 @@ impl Agent {
         incoming: bool,
     ) {
         let full = self.streams_and_tunnels() >= MAX_STREAMS;
-        let wanted = self.is_wanted(peer);
-        let stream = self.fresh_socket();
+        let stream = match self.is_wanted(peer) && !full {
+            true => self.open_server_stream(at),
+            false => None,
+        };
         let relay = &mut self.relays.list[at];
-        let server = self.gathering.server(relay.server);
-        let (Some(server), true) = (server, wanted && !full) else {
+        let Some(stream) = stream else {
             if let Some(client) = &mut relay.client {
                 client.release(connection);
             }
             return;
         };
-        let name = relay.alternate.as_ref().and_then(|(_, name)| name.clone());
-        self.actions.push_back(Action::OpenStream {
-            stream,
-            transport: relay.transport,
-            local: None,
-            remote: relay.target(),
-            server_name: Some(name.unwrap_or_else(|| server.host.clone())),
-        });
         let control = relay.via;
         self.relays.tunnels.push(Tunnel {
             stream,
@@ -181,6 +168,7 @@ impl Agent {
             connection,
             peer,
             incoming,
+            binds: 1,
             binding: None,
             bound: false,
         });
@@ -194,14 +182,24 @@ impl Agent {
         peer: SocketAddr,
         error: &TurnError,
     ) {
-        let failure = ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE;
-        let failed = matches!(error, TurnError::Refused(code, _) if *code == failure);
-        let searching = self.active.is_none() && !self.session.failed;
-        let mut known = self.session.passive.iter();
-        let wanted = failed && searching && known.any(|(_, at)| same_address(*at, peer));
+        let failed = matches!(
+            error,
+            TurnError::Refused(
+                ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE | ErrorCode::CONNECTION_ALREADY_EXISTS,
+                _,
+            )
+        );
+        let wanted = failed && self.is_reached_for(peer);
         if let Some(client) = self.relays.list[at].client.as_mut().filter(|_| wanted) {
             client.connect(now, peer);
         }
+    }
+
+    /// Whether there is no path, and a connection to a peer may become one.
+    fn is_reached_for(&self, peer: SocketAddr) -> bool {
+        let searching = self.active.is_none() && !self.session.failed;
+        let mut known = self.session.passive.iter();
+        searching && known.any(|(_, at)| same_address(*at, peer))
     }
 
     /// Streams to the peer and what is to become one.
@@ -223,7 +221,7 @@ impl Agent {
         let binding = client.and_then(|client| client.bind_connection(now, connection, stream));
         match binding {
             Some(binding) => self.relays.tunnels[place].binding = Some(binding),
-            None => self.end_tunnel(now, stream),
+            None => self.fail_tunnel(now, stream),
         }
         true
     }
@@ -254,7 +252,7 @@ impl Agent {
                 Some(rest)
             }
             Err(_) => {
-                self.end_tunnel(now, stream);
+                self.fail_tunnel(now, stream);
                 None
             }
         }
@@ -275,7 +273,8 @@ impl Agent {
             Some((base.local?, base.preference, server))
         });
         let Some((local, preference, server)) = listener else {
-            return self.end_tunnel(now, stream);
+            self.end_tunnel(now, stream);
+            return;
         };
         let kind = if incoming {
             TcpType::Passive
@@ -306,23 +305,76 @@ impl Agent {
     }
 
     /// A stream has ended; `false` when there is more to be ended than a tunnel.
-    pub(crate) fn on_tunnel_closed(&mut self, stream: SocketId) -> bool {
-        let tunnels = &mut self.relays.tunnels;
-        let Some(place) = tunnels.iter().position(|tunnel| tunnel.stream == stream) else {
+    pub(crate) fn on_tunnel_closed(&mut self, now: Instant, stream: SocketId) -> bool {
+        if self.rebind(now, stream) {
+            return true;
+        }
+        match self.forget_tunnel(stream) {
+            Some(tunnel) if !tunnel.bound => {
+                self.connect_anew(now, &tunnel);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Opens another stream in place of one that ended before the server bound it.
+    fn rebind(&mut self, now: Instant, stream: SocketId) -> bool {
+        let spoilt = |tunnel: &Tunnel| tunnel.stream == stream && !tunnel.bound;
+        let Some(place) = self.relays.tunnels.iter().position(spoilt) else {
             return false;
         };
+        let tunnel = &self.relays.tunnels[place];
+        let (connection, again) = (tunnel.connection, tunnel.binds < BINDS);
+        let Some(at) = self.relays.of_via(tunnel.control).filter(|_| again) else {
+            return false;
+        };
+        let client = self.relays.list[at].client.as_mut();
+        if !client.is_some_and(|client| client.unbind(now, connection)) {
+            return false;
+        }
+        let Some(stream) = self.open_server_stream(at) else {
+            return false;
+        };
+        let tunnel = &mut self.relays.tunnels[place];
+        (tunnel.stream, tunnel.binding) = (stream, None);
+        tunnel.binds += 1;
+        true
+    }
+
+    /// Asks for another connection in place of one that was not bound, while there is no path.
+    fn connect_anew(&mut self, now: Instant, tunnel: &Tunnel) {
+        let wanted = !tunnel.incoming && self.is_reached_for(tunnel.peer);
+        let at = self.relays.of_via(tunnel.control).filter(|_| wanted);
+        if let Some(client) = at.and_then(|at| self.relays.list[at].client.as_mut()) {
+            client.connect_later(now, tunnel.peer);
+        }
+    }
+
+    fn forget_tunnel(&mut self, stream: SocketId) -> Option<Tunnel> {
+        let tunnels = &mut self.relays.tunnels;
+        let place = tunnels.iter().position(|tunnel| tunnel.stream == stream)?;
         let tunnel = tunnels.swap_remove(place);
         let at = self.relays.of_via(tunnel.control);
         if let Some(client) = at.and_then(|at| self.relays.list[at].client.as_mut()) {
             client.release(tunnel.connection);
         }
-        !tunnel.bound
+        Some(tunnel)
     }
 
-    fn end_tunnel(&mut self, now: Instant, stream: SocketId) {
+    fn end_tunnel(&mut self, now: Instant, stream: SocketId) -> Option<Tunnel> {
         self.actions.push_back(Action::Close { socket: stream });
-        if !self.on_tunnel_closed(stream) {
+        let tunnel = self.forget_tunnel(stream);
+        if tunnel.as_ref().is_none_or(Tunnel::is_bound) {
             self.on_peer_stream_closed_for(now, stream, WarningReason::RelayLost);
+        }
+        tunnel
+    }
+
+    /// Ends one that the server does not bind.
+    fn fail_tunnel(&mut self, now: Instant, stream: SocketId) {
+        if let Some(tunnel) = self.end_tunnel(now, stream) {
+            self.connect_anew(now, &tunnel);
         }
     }
 
@@ -346,7 +398,7 @@ impl Agent {
             })
             .collect();
         for stream in silent {
-            self.end_tunnel(now, stream);
+            self.fail_tunnel(now, stream);
         }
     }
 

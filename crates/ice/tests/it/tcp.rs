@@ -44,6 +44,35 @@ fn where_no_datagram_passes_a_stream_does() {
 }
 
 #[test]
+fn a_listener_behind_a_name_is_found() {
+    let passive = Config::default()
+        .with_tcp_passive(true)
+        .with_hide_addresses(true);
+    let mut call = Call::with(4, Config::default(), passive.with_role(Role::Controlled));
+    let home = call.net.site(Nat::port_restricted());
+    call.net.join(call.a, home).join(call.b, home);
+    call.signal = [false, false];
+    call.exchange();
+    call.run_for(ms(10));
+    // Of all that there is, one side hears of the other's listener only.
+    let agent = &call.peer(call.b).agent;
+    let named = |line: &String| line.contains(" tcp ") && line.contains(".local ");
+    let line = agent.candidate_lines().find(named).unwrap();
+    assert!(line.contains("tcptype passive"), "{line}");
+    let now = call.net.now();
+    let agent = &mut call.net.endpoint_mut(call.a).agent;
+    agent.add_remote_candidate(now, &line).unwrap();
+    // Who only connects is not asked for.
+    let active = line.replace("tcptype passive", "tcptype active");
+    agent.add_remote_candidate(now, &active).unwrap();
+    assert_eq!(agent.counters().ignored_candidates, 1);
+    let took = call.connect(ms(5_000));
+    assert!(took < ms(2_000), "{took:?}");
+    assert_eq!(call.peer(call.a).agent.path().unwrap().room.head, 2);
+    call.talk();
+}
+
+#[test]
 fn datagrams_are_preferred_to_streams() {
     let passive = Config::default().with_tcp_passive(true);
     let mut call = Call::with(2, passive.clone(), passive.with_role(Role::Controlled));

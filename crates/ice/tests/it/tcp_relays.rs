@@ -29,11 +29,22 @@ fn use_server(call: &mut Call, host: HostId, url: String) {
 
 /// `a`, behind a NAT that lets no datagram out, has relays only; `b` listens.
 fn to_a_listener(seed: u64, a: Config, scheme: &str, query: &str) -> Call {
-    let passive = Config::default().with_tcp_passive(true);
+    to_a_listener_by(server(), seed, a, (scheme, query))
+}
+
+fn to_a_listener_by(
+    server: TurnServer,
+    seed: u64,
+    a: Config,
+    (scheme, query): (&str, &str),
+) -> Call {
+    let passive = Config::default()
+        .with_tcp_passive(true)
+        .with_patience(a.patience);
     let mut call = Call::with(seed, a, passive.with_role(Role::Controlled));
     call.net.behind(call.a, Nat::symmetric().without_udp());
     call.net.delay(ms(20));
-    let at = call.net.turn_server_with(server());
+    let at = call.net.turn_server_with(server);
     let host = call.a;
     use_server(&mut call, host, format!("{scheme}:{at}{query}"));
     call
@@ -86,6 +97,24 @@ fn a_relay_reaches_a_peer_that_listens() {
         assert_eq!(call.peer(call.a).agent.state(), State::Completed);
         call.talk();
         assert_eq!(lost(&call), 0);
+    }
+}
+
+#[test]
+fn a_stream_that_ends_before_it_is_bound_is_replaced() {
+    // Two connections are under way, one from either side. While the server keeps them, other streams are bound to
+    // them, three for each in all; then another connection is asked for, which the server gives once it has
+    // closed the first.
+    for (seed, cuts, most) in [(50, 1, 3_000), (51, 5, 3_000), (52, 6, 45_000), (53, 9, 90_000)] {
+        let patient = relay_only().with_patience(ms(120_000));
+        let mut server = server();
+        server.cut_binds = cuts;
+        let mut call = to_a_listener_by(server, seed, patient, ("turn", "?transport=tcp"));
+        call.exchange();
+        let took = call.connect(ms(most));
+        assert!(cuts < 6 || took > ms(25_000), "{took:?}");
+        assert_relayed_stream(&call, call.a);
+        call.talk();
     }
 }
 
