@@ -105,7 +105,12 @@ fn a_stream_that_ends_before_it_is_bound_is_replaced() {
     // Two connections are under way, one from either side. While the server keeps them, other streams are bound to
     // them, three for each in all; then another connection is asked for, which the server gives once it has
     // closed the first.
-    for (seed, cuts, most) in [(50, 1, 3_000), (51, 5, 3_000), (52, 6, 45_000), (53, 9, 90_000)] {
+    for (seed, cuts, most) in [
+        (50, 1, 3_000),
+        (51, 5, 3_000),
+        (52, 6, 45_000),
+        (53, 9, 90_000),
+    ] {
         let patient = relay_only().with_patience(ms(120_000));
         let mut server = server();
         server.cut_binds = cuts;
