@@ -65,6 +65,8 @@ pub enum Malformed {
 pub enum PeerMisbehaved {
     /// A message grew beyond the announced maximum.
     MessageTooLarge,
+    /// So many messages were begun at once that receive memory can complete none of them.
+    TooMuchUnfinished,
     /// A DATA chunk without user data (RFC 9260 §6.2).
     EmptyData,
     /// DATA after I-DATA was negotiated, or the reverse (RFC 8260 §2.2).
@@ -124,6 +126,9 @@ impl fmt::Display for PeerMisbehaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PeerMisbehaved::MessageTooLarge => "the peer sent a message above the announced limit",
+            PeerMisbehaved::TooMuchUnfinished => {
+                "the peer began more messages at once than receive memory holds"
+            }
             PeerMisbehaved::EmptyData => "the peer sent a data chunk without data",
             PeerMisbehaved::WrongDataChunk => "the peer mixed DATA and I-DATA",
             PeerMisbehaved::AcknowledgedUnsent => "the peer acknowledged what was never sent",

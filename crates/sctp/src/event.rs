@@ -101,7 +101,7 @@ pub enum Event<'a> {
 pub enum CloseReason {
     /// Both sides shut down; all messages were delivered.
     Shutdown,
-    /// We aborted by command.
+    /// We aborted: by command, or because the peer let no shutdown come to its end.
     Aborted,
     /// The peer aborted.
     AbortedByPeer {

@@ -88,6 +88,20 @@ impl Pool {
         self.give(std::mem::replace(buffer, larger));
     }
 
+    /// Gives free buffers back to the system until at most `bytes` are kept, large ones first.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        for class in self.classes.iter_mut().rev() {
+            while self.held > bytes
+                && let Some(buffer) = class.pop()
+            {
+                self.held -= buffer.capacity();
+            }
+            if self.held <= bytes {
+                return;
+            }
+        }
+    }
+
     /// Gives all free buffers back to the system; called when the association idles.
     pub(crate) fn release(&mut self) {
         for class in &mut self.classes {
@@ -138,6 +152,19 @@ mod tests {
         pool.give(b);
         assert_eq!(pool.held, 1_024);
         pool.release();
+        assert!(pool.is_empty());
+    }
+
+    #[test]
+    fn the_pool_shrinks_to_what_is_allowed() {
+        let mut pool = Pool::new(1 << 20);
+        let buffers: Vec<_> = [64, 1_024, 4_096].map(|len| pool.take(len)).into();
+        buffers.into_iter().for_each(|buffer| pool.give(buffer));
+        pool.shrink_to(5_184);
+        assert_eq!(pool.held, 5_184);
+        pool.shrink_to(1_100);
+        assert_eq!(pool.held, 1_088);
+        pool.shrink_to(0);
         assert!(pool.is_empty());
     }
 

@@ -16,6 +16,9 @@ use crate::{
     outgoing::queue::{Draft, Policy},
 };
 
+/// Channels beyond the limit that may wait to be refused.
+const REFUSED: usize = 64;
+
 impl Association {
     /// The DTLS client opens channels on even streams, the server on odd ones (RFC 8832 §6);
     /// channels opened before wait for this.
@@ -105,15 +108,20 @@ impl Association {
     pub(super) fn accept(&mut self, received: Received) {
         let stream = received.label.stream;
         self.supersede(stream);
+        // One that is asked for above the limit lives until it is closed again.
+        let room = match received.label.ppid {
+            ppid::DCEP => self.config.max_channels + REFUSED,
+            _ => self.config.max_channels,
+        };
         let key = match self.channels.key_on(stream) {
-            Some(key) => key,
-            None if self.channels.len() < self.config.max_channels => self.channels.add(
+            Some(key) if self.channels.get(key).is_some() => key,
+            None if self.channels.len() < room => self.channels.add(
                 ChannelConfig::default(),
                 Some(stream),
                 true,
                 ChannelPhase::Unannounced,
             ),
-            None => {
+            _ => {
                 self.inc.discharge(received.bytes);
                 return;
             }
@@ -230,7 +238,10 @@ impl Association {
             match parsed {
                 Ok(Dcep::Open(config)) => self.on_open(key, config),
                 Ok(Dcep::Ack) => self.on_sign_of_life(key),
-                Err(_) => self.stats.packets_dropped += 1,
+                Err(_) => {
+                    self.stats.packets_dropped += 1;
+                    self.refuse(key);
+                }
             }
             return;
         }
@@ -254,6 +265,10 @@ impl Association {
             self.inc.discharge(received.bytes);
             return;
         };
+        if channel.refused {
+            self.inc.discharge(received.bytes);
+            return;
+        }
         if channel.phase == ChannelPhase::Unannounced {
             // A negotiated channel that we have not created yet.
             channel.inc.held.push_back(received);
@@ -278,14 +293,29 @@ impl Association {
 
     /// RFC 8832 §6: the peer opens a channel; the answer goes out on the same stream.
     fn on_open(&mut self, key: u32, config: ChannelConfig) {
+        let crowded = self.channels.len() > self.config.max_channels;
+        let names = config.label.len() + config.protocol.len();
+        let memory = self.config.receive_buffer;
+        let Some(channel) = self.channels.get(key) else {
+            return;
+        };
+        // The DTLS client opens even streams, the server odd ones.
+        let wrong = match (self.client, channel.stream) {
+            (Some(client), Some(stream)) => (stream % 2 == 1) != client,
+            _ => false,
+        };
+        if channel.phase != ChannelPhase::Unannounced || wrong || crowded {
+            self.stats.packets_dropped += 1;
+            self.refuse(key);
+            return;
+        }
+        if !self.channels.charge_names(key, names, memory) {
+            self.refuse(key);
+            return;
+        }
         let Some(channel) = self.channels.get_mut(key) else {
             return;
         };
-        if channel.phase != ChannelPhase::Unannounced {
-            // An OPEN for a channel that exists: a broken peer, whose message is ignored.
-            self.stats.packets_dropped += 1;
-            return;
-        }
         channel.config = config;
         channel.by_peer = true;
         let draft = Draft {
@@ -299,6 +329,21 @@ impl Association {
         self.out.store.push(&mut channel.out, draft);
         self.announce(key);
         self.activate(key);
+    }
+
+    /// RFC 8832 §6: what cannot be opened is closed, without an ACK; so is a channel that is opened twice.
+    fn refuse(&mut self, key: u32) {
+        if let Some(channel) = self.channels.get_mut(key)
+            && channel.phase == ChannelPhase::Unannounced
+        {
+            channel.refused = true;
+            let held = std::mem::take(&mut channel.inc.held);
+            for received in held {
+                self.inc.discharge(received.bytes);
+            }
+        }
+        self.mark_reset(key);
+        self.reconfig.note_refusal();
     }
 
     /// A paused channel's message goes to its channel instead of the owner.
@@ -342,7 +387,8 @@ impl Association {
         if std::mem::replace(&mut channel.retired, true) {
             return;
         }
-        let (stream, announced) = (channel.stream, channel.phase != ChannelPhase::Unannounced);
+        let announced = channel.phase != ChannelPhase::Unannounced && !channel.refused;
+        let stream = channel.stream;
         let mut leftovers: Vec<Received> = channel.inc.reset().collect();
         if !announced {
             leftovers.extend(std::mem::take(&mut channel.inc.held));

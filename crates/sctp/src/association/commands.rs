@@ -227,7 +227,8 @@ impl Association {
     fn sendable(&self, handle: ChannelHandle, part: bool) -> Result<u32, Misuse> {
         let key = self.channels.key(handle).ok_or(Misuse::NoSuchChannel)?;
         let channel = self.channels.get(key).ok_or(Misuse::NoSuchChannel)?;
-        if channel.phase == ChannelPhase::Closing {
+        // What could not be given up may be brought to its end.
+        if channel.phase == ChannelPhase::Closing && !(part && channel.out.open.is_some()) {
             return Err(Misuse::ChannelClosed);
         }
         if !part && channel.out.open.is_some() {
@@ -248,7 +249,7 @@ impl Association {
             return Err(Misuse::NoSuchChannel.into());
         };
         let len = bytes.len();
-        if !self.out.store.has_room(len) && !self.out.starves(key, channel) {
+        if !self.out.store.has_room(len) && !self.out.starves(key, channel, len) {
             if channel.blocked.replace(len).is_none() {
                 self.control.blocked.push_back(key);
             }

@@ -15,7 +15,7 @@ use crate::{
     CloseReason, Error, Malformed, Misuse, PeerMisbehaved, Why,
     chunk::{
         self, Chunks,
-        control::{self, cause},
+        control::{self, REFLECTED, cause},
         init::{Extensions, Init},
         kind,
     },
@@ -35,6 +35,8 @@ pub(super) struct Handshake {
     pub(super) init_due: bool,
     pub(super) echo_due: bool,
     pub(super) sends: u32,
+    /// Cookies of this attempt that the peer called stale.
+    stale: u32,
 }
 
 impl Handshake {
@@ -46,6 +48,7 @@ impl Handshake {
             init_due: false,
             echo_due: false,
             sends: 0,
+            stale: 0,
         }
     }
 }
@@ -74,6 +77,7 @@ impl Association {
                 self.local_tag = self.handshake.tag;
                 self.handshake.init_due = true;
                 self.handshake.sends = 0;
+                self.handshake.stale = 0;
                 self.start_handshake_timer(now);
                 Ok(())
             }
@@ -217,15 +221,26 @@ impl Association {
             self.stats.packets_dropped += 1;
             return;
         };
+        if init.window < LEAST_WINDOW {
+            // RFC 9260 §3.3.3: answered, and forgotten.
+            let abort = control::abort(0, Some((cause::INVALID_PARAMETER, &[])));
+            self.reply(init.tag, &abort);
+            return;
+        }
+        if init.tag == 0 {
+            // RFC 9260 §3.3.3: the attempt ends, by an ABORT with our own tag.
+            self.reply(self.local_tag, &control::abort(REFLECTED, None));
+            self.end(CloseReason::PeerMisbehaved(PeerMisbehaved::Handshake));
+            return;
+        }
         let problem = match &init.cookie {
-            // RFC 9260 §3.3.3.1: a zero tag or a missing cookie ends the attempt.
-            _ if init.tag == 0 => Some(cause::INVALID_PARAMETER),
-            None => Some(cause::INVALID_PARAMETER),
-            Some(_) => objection(&init),
+            // RFC 9260 §3.3.10.2: one parameter is missing, the cookie.
+            None => Some((cause::MISSING_PARAMETER, &[0, 0, 0, 1, 0, 7][..])),
+            Some(_) => objection(&init).map(|cause| (cause, &[][..])),
         };
-        if let Some(cause) = problem {
+        if let Some((cause, value)) = problem {
             self.peer.tag = init.tag;
-            self.fail(PeerMisbehaved::Handshake, cause);
+            self.fail_with(PeerMisbehaved::Handshake, cause, value);
             return;
         }
         self.peer = PeerInit::from(&init);
@@ -275,7 +290,8 @@ impl Association {
                 if matches!(self.phase, Phase::CookieWait | Phase::CookieEchoed) {
                     self.establish(now, &cookie);
                 } else {
-                    return false;
+                    // The peer began again in between, and knows nothing of what was sent.
+                    self.restart(now, &cookie);
                 }
             }
             // Case A: the peer began anew.
@@ -327,6 +343,7 @@ impl Association {
             interleaved: agreed.interleaving,
             partial: agreed.forward_tsn,
         });
+        self.follow_remote_max();
         self.inc.start(serial::start(peer.tsn), agreed.interleaving);
         self.reconfig
             .start(local_tsn, peer.tsn, agreed.reconfig, peer.inbound);
@@ -338,8 +355,22 @@ impl Association {
         self.activate_channels(now);
     }
 
+    /// RFC 9260 §5.2.6: the peer calls its cookie stale; the handshake begins anew, a few times.
+    pub(super) fn begin_again(&mut self) {
+        self.handshake.stale += 1;
+        if self.handshake.stale > self.config.max_init_retransmits {
+            self.end(CloseReason::Unreachable);
+            return;
+        }
+        self.phase = Phase::CookieWait;
+        self.handshake.echo_due = false;
+        self.handshake.init_due = true;
+    }
+
     /// RFC 9260 §5.2.4.1: the peer lost its state; ours goes with it.
     fn restart(&mut self, now: Instant, cookie: &Cookie) {
+        // Who wanted the old association shut down does not want a new one.
+        let shuts_down = matches!(self.phase, Phase::ShutdownPending | Phase::ShutdownSent);
         self.timers.stop_all();
         self.control.clear();
         self.delivering.deliver(Notice::Restarted);
@@ -347,7 +378,11 @@ impl Association {
         self.out.reset(&self.config, now);
         self.out.set_packet_size(self.packet_size);
         self.inc.clear_incomplete();
+        self.channels.release_streams();
         self.establish(now, cookie);
+        if shuts_down {
+            self.shutdown(now);
+        }
     }
 
     /// Queues a packet for a peer that may have no association with us.

@@ -58,33 +58,35 @@ impl Association {
         let reflected = first.flags & REFLECTED != 0;
         let peers = self.peer.tag != 0 && header.tag == self.peer.tag;
         let good = match first.kind {
-            // RFC 9260 §4.3: an INIT is alone in its packet, and carries no tag.
+            // RFC 9260 §8.5.1 A: an INIT is alone in its packet, and carries no tag.
             kind::INIT => header.tag == 0 && first.whole.len().next_multiple_of(4) >= chunks.len(),
+            _ if header.tag == 0 => false,
             kind::ABORT | kind::SHUTDOWN_COMPLETE => match reflected {
                 true => peers,
                 false => own,
             },
             // Judged by the cookie.
             kind::COOKIE_ECHO => true,
-            kind::SHUTDOWN_ACK if !self.phase.is_connected() => true,
+            kind::SHUTDOWN_ACK if !self.phase.is_connected() => !has_abort(chunks),
             _ => own && self.phase != Phase::Ended,
         };
         if !good {
             self.stats.packets_dropped += 1;
-            self.answer_stray(header, first);
+            self.answer_stray(header, first, chunks);
         }
         good
     }
 
     /// RFC 9260 §8.4 8: a packet of an association that has ended is answered by an ABORT, so that
-    /// a peer that missed the end learns of it.
-    fn answer_stray(&mut self, header: &Header, first: &Chunk<'_>) {
+    /// a peer that missed the end learns of it. Before the beginning nothing is answered: what comes
+    /// then may be the first data of a peer that has our INIT from a description.
+    fn answer_stray(&mut self, header: &Header, first: &Chunk<'_>, chunks: &[u8]) {
         let ended = self.phase == Phase::Ended && header.tag == self.local_tag && header.tag != 0;
-        let answers = matches!(
+        let silent = matches!(
             first.kind,
-            kind::DATA | kind::I_DATA | kind::SACK | kind::HEARTBEAT | kind::SHUTDOWN
+            kind::INIT | kind::SHUTDOWN_COMPLETE | kind::ERROR | kind::COOKIE_ACK
         );
-        if ended && answers && self.control.replies.is_empty() {
+        if ended && !silent && !has_abort(chunks) && self.control.replies.is_empty() {
             self.reply(header.tag, &control::abort(REFLECTED, None));
         }
     }
@@ -96,6 +98,15 @@ impl Association {
                 self.stats.packets_dropped += 1;
                 break;
             };
+            let alone = matches!(
+                chunk.kind,
+                kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE
+            );
+            if alone && chunk.whole.len().next_multiple_of(4) < chunks.len() {
+                // RFC 9260 §6.10: these are never bundled.
+                self.stats.packets_dropped += 1;
+                break;
+            }
             let next = match chunk.kind {
                 kind::DATA | kind::I_DATA => {
                     has_data = true;
@@ -110,11 +121,10 @@ impl Association {
         }
         if has_data {
             self.inc.tracker.end_packet();
-            if self.phase == Phase::ShutdownSent {
-                // RFC 9260 §9.2: DATA is answered by a SACK and another SHUTDOWN.
-                self.inc.tracker.hurry();
-                self.control.shutdown_due = true;
-            }
+            self.pursue_refusals(now);
+        }
+        if self.phase == Phase::ShutdownSent {
+            self.while_shutdown_sent(now, has_data);
         }
     }
 
@@ -153,7 +163,11 @@ impl Association {
             Ok(Taken::Nothing) => {}
             Ok(Taken::Messages(received)) => self.accept(received),
             Err(violation) => {
-                self.fail(violation, cause::PROTOCOL_VIOLATION);
+                let cause = match violation {
+                    PeerMisbehaved::TooMuchUnfinished => cause::OUT_OF_RESOURCE,
+                    _ => cause::PROTOCOL_VIOLATION,
+                };
+                self.fail(violation, cause);
                 return Next::Stop;
             }
         }
@@ -188,6 +202,7 @@ impl Association {
                     self.liveness.note_activity(now);
                     self.pmtu.on_progress();
                     self.restart_retransmit(now);
+                    self.allow_shutdown_time(now);
                 } else if self.out.is_probing_window() {
                     // RFC 9260 §6.1: a peer that answers probes is not unreachable.
                     self.liveness.note_success();
@@ -242,7 +257,10 @@ impl Association {
             kind::ABORT => self.on_abort(chunk.value),
             kind::ERROR => self.on_error(chunk.value),
             kind::SHUTDOWN => self.on_shutdown_chunk(now, chunk.value),
-            kind::SHUTDOWN_ACK => self.on_shutdown_ack(header.tag),
+            kind::SHUTDOWN_ACK => {
+                self.on_shutdown_ack(header.tag);
+                return Next::Stop;
+            }
             kind::SHUTDOWN_COMPLETE => self.on_shutdown_complete(),
             kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.on_forward(chunk),
             kind::RE_CONFIG if self.phase.is_connected() => self.on_reconfig(now, chunk.value),
@@ -258,7 +276,9 @@ impl Association {
     fn on_unknown(&mut self, chunk: &Chunk<'_>) -> Next {
         let unknown = Unknown::chunk(chunk.kind);
         if unknown.report && self.phase.is_connected() {
-            let shown = &chunk.whole[..chunk.whole.len().min(256)];
+            // As much of it as a packet takes.
+            let most = self.packet_size - super::LEAST_PACKET / 4;
+            let shown = &chunk.whole[..chunk.whole.len().min(most)];
             self.control
                 .push(control::error(cause::UNRECOGNIZED_CHUNK, shown));
         }
@@ -272,9 +292,7 @@ impl Association {
     fn on_error(&mut self, value: &[u8]) {
         let (cause, _) = control::first_cause(value);
         if cause == cause::STALE_COOKIE && self.phase == Phase::CookieEchoed {
-            self.phase = Phase::CookieWait;
-            self.handshake.echo_due = false;
-            self.handshake.init_due = true;
+            self.begin_again();
         }
     }
 
@@ -360,4 +378,11 @@ impl Association {
         }
         alive
     }
+}
+
+/// True when there is an ABORT among the chunks, which is never answered (RFC 9260 §8.4 2).
+fn has_abort(chunks: &[u8]) -> bool {
+    Chunks::new(chunks)
+        .flatten()
+        .any(|chunk| chunk.kind == kind::ABORT)
 }

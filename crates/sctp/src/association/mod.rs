@@ -225,6 +225,14 @@ impl Association {
             0 => u64::MAX,
             bytes => bytes,
         };
+        self.follow_remote_max();
+    }
+
+    /// A peer that takes any message takes it in parts; else it combines messages in its memory.
+    fn follow_remote_max(&mut self) {
+        let memory = (self.remote_max != u64::MAX).then_some(self.peer.window as usize);
+        self.out
+            .bound_unfinished(memory.filter(|window| *window > 0));
     }
 
     /// The largest message that we take, for `a=max-message-size`; 0 for any.

@@ -36,6 +36,8 @@ pub(super) struct Reconfig {
     desired: u32,
     /// Streams that the peer may send on.
     inbound: u32,
+    /// A channel was refused since the last request.
+    refused: bool,
 }
 
 /// Our request that was not answered yet.
@@ -44,6 +46,8 @@ struct Outstanding {
     sequence: u32,
     what: Asked,
     chunk: Vec<u8>,
+    /// The peer has said that it is busy with it.
+    in_progress: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +86,11 @@ impl Reconfig {
         self.inbound
     }
 
+    /// A channel of the peer is to be closed at once.
+    pub(super) fn note_refusal(&mut self) {
+        self.refused = true;
+    }
+
     /// A channel needs this stream.
     pub(super) fn want_stream(&mut self, stream: u16) {
         self.desired = self.desired.max(u32::from(stream) + 1);
@@ -91,15 +100,31 @@ impl Reconfig {
 impl Association {
     /// The channel's outgoing stream is to be reset after what it still has to send.
     pub(super) fn want_reset(&mut self, now: Instant, key: u32) {
+        if self.mark_reset(key) {
+            self.pursue_reconfig(now);
+        }
+    }
+
+    /// Closes what was refused.
+    pub(super) fn pursue_refusals(&mut self, now: Instant) {
+        if std::mem::take(&mut self.reconfig.refused) {
+            self.pursue_reconfig(now);
+        }
+    }
+
+    /// Queues a channel for the next request; false when it is queued or done.
+    pub(super) fn mark_reset(&mut self, key: u32) -> bool {
         let handle = self.channels.handle(key);
         if let (Some(channel), Some(handle)) = (self.channels.get_mut(key), handle)
             && channel.outgoing_reset == Reset::No
         {
             channel.outgoing_reset = Reset::Wanted;
             channel.phase = ChannelPhase::Closing;
+            self.out.give_up_open(&mut self.channels, key);
             self.reconfig.wanted.push_back(handle);
-            self.pursue_reconfig(now);
+            return true;
         }
+        false
     }
 
     /// Sends the next request, when none is outstanding and something is ready for it.
@@ -123,9 +148,16 @@ impl Association {
     /// A peer without RFC 6525 cannot reset: our side of the channel just ends.
     fn close_without_reset(&mut self) {
         while let Some(handle) = self.reconfig.wanted.pop_front() {
-            if let Some(key) = self.channels.key(handle) {
-                self.fail_channel(key);
-            }
+            self.close_for_good(handle);
+        }
+    }
+
+    /// A channel ends whose stream was not reset: nobody may use the stream again, since the peer goes
+    /// on counting where it was.
+    fn close_for_good(&mut self, handle: ChannelHandle) {
+        if let Some(key) = self.channels.key(handle) {
+            self.channels.quarantine(key);
+            self.fail_channel(key);
         }
     }
 
@@ -178,6 +210,7 @@ impl Association {
             sequence: self.reconfig.next,
             what,
             chunk,
+            in_progress: false,
         });
         self.reconfig.next = self.reconfig.next.wrapping_add(1);
         self.timers.set(Why::Reconfig, now + self.out.rto.timeout());
@@ -185,13 +218,17 @@ impl Association {
 
     /// The request was not answered in time (RFC 6525 §5.1.1 A5).
     pub(super) fn repeat_reconfig(&mut self, now: Instant) {
-        let Some(outstanding) = &self.reconfig.outstanding else {
+        let Some(outstanding) = &mut self.reconfig.outstanding else {
             return;
         };
         self.control.push(outstanding.chunk.clone());
-        if !self.liveness.note_failure(self.config.max_retransmits) {
-            self.end(CloseReason::Unreachable);
-            return;
+        // RFC 6525 §5.2.7 H2: that the peer is busy is no failure.
+        if !std::mem::take(&mut outstanding.in_progress) {
+            if !self.liveness.note_failure(self.config.max_retransmits) {
+                self.end(CloseReason::Unreachable);
+                return;
+            }
+            self.out.rto.back_off();
         }
         self.timers.set(Why::Reconfig, now + self.out.rto.timeout());
     }
@@ -202,10 +239,13 @@ impl Association {
             self.stats.packets_dropped += 1;
             return;
         };
+        // RFC 6525 §5.2.1: all answers go into one chunk.
+        let mut answers = Vec::with_capacity(2);
         for request in requests {
-            match request {
+            let answer = match request {
                 Request::Response { sequence, outcome } => {
                     self.on_response(now, sequence, outcome);
+                    continue;
                 }
                 Request::OutgoingReset {
                     sequence,
@@ -216,25 +256,28 @@ impl Association {
                     this.reset_incoming(now, last_tsn, &streams)
                 }),
                 Request::IncomingReset { sequence, streams } => {
-                    self.answer(sequence, |this| this.reset_asked(now, &streams));
+                    self.answer(sequence, |this| this.reset_asked(now, &streams))
                 }
                 Request::AddOutgoing { sequence, count } => {
                     self.answer(sequence, |this| this.grant_streams(u32::from(count)))
                 }
                 Request::AddIncoming { sequence, count } => {
-                    self.answer(sequence, |this| this.streams_asked(u32::from(count)));
+                    self.answer(sequence, |this| this.streams_asked(u32::from(count)))
                 }
                 // RFC 8831 §6.2 has no use for it: channels are numbered by streams, not by TSNs.
-                Request::TsnReset { sequence } => {
-                    self.answer(sequence, |_| Outcome::Denied);
-                }
-            }
+                Request::TsnReset { sequence } => self.answer(sequence, |_| Outcome::Denied),
+            };
+            answers.push(answer);
+        }
+        if !answers.is_empty() {
+            self.control.push(reconfig::emit(&answers));
+            self.inc.tracker.hurry();
         }
         self.pursue_reconfig(now);
     }
 
     /// Performs a request of the peer once, and answers it every time.
-    fn answer(&mut self, sequence: u32, perform: impl FnOnce(&mut Self) -> Outcome) {
+    fn answer(&mut self, sequence: u32, perform: impl FnOnce(&mut Self) -> Outcome) -> Request {
         let known = self
             .reconfig
             .answers
@@ -257,8 +300,7 @@ impl Association {
             }
             None => Outcome::BadSequence,
         };
-        self.control
-            .push(reconfig::emit(&[Request::Response { sequence, outcome }]));
+        Request::Response { sequence, outcome }
     }
 
     /// RFC 6525 §5.2.2: the peer begins its streams anew.
@@ -272,6 +314,9 @@ impl Association {
             .any(|stream| u32::from(*stream) >= self.reconfig.inbound)
         {
             return Outcome::WrongStream;
+        }
+        for stream in streams {
+            self.inc.forget_stream(*stream);
         }
         let keys = match streams.is_empty() {
             true => self.channels.keys(),
@@ -314,12 +359,20 @@ impl Association {
         self.finish_close(key);
     }
 
-    /// RFC 6525 §5.2.3: the peer asks us to reset our streams.
+    /// RFC 6525 §5.2.3: the peer asks us to reset our streams, or all that there are.
     fn reset_asked(&mut self, now: Instant, streams: &[u16]) -> Outcome {
-        let keys: Vec<u32> = streams
-            .iter()
-            .filter_map(|stream| self.channels.key_on(*stream))
-            .collect();
+        let mut keys: Vec<u32> = match streams.is_empty() {
+            true => self.channels.keys(),
+            false => streams
+                .iter()
+                .filter_map(|stream| self.channels.key_on(*stream))
+                .collect(),
+        };
+        keys.retain(|key| {
+            self.channels.get(*key).is_some_and(|channel| {
+                channel.stream.is_some() && channel.outgoing_reset == Reset::No
+            })
+        });
         if keys.is_empty() {
             return Outcome::NothingToDo;
         }
@@ -360,13 +413,21 @@ impl Association {
         self.liveness.note_success();
         if outcome == Outcome::InProgress {
             // RFC 6525 §5.2.7: the same request again, after a while.
+            if let Some(outstanding) = &mut self.reconfig.outstanding {
+                outstanding.in_progress = true;
+            }
             self.timers.set(Why::Reconfig, now + self.out.rto.timeout());
             return;
         }
         self.timers.stop(Why::Reconfig);
         let done = matches!(outcome, Outcome::Performed | Outcome::NothingToDo);
         match self.reconfig.outstanding.take().map(|asked| asked.what) {
-            Some(Asked::Reset(handles)) => self.outgoing_reset_done(&handles),
+            Some(Asked::Reset(handles)) if done => self.outgoing_reset_done(&handles),
+            Some(Asked::Reset(handles)) => {
+                handles
+                    .into_iter()
+                    .for_each(|handle| self.close_for_good(handle));
+            }
             Some(Asked::Add(count)) => self.streams_added(count, done),
             None => {}
         }

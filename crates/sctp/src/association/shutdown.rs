@@ -25,6 +25,9 @@ impl Association {
         match self.phase {
             Phase::Established => {
                 self.phase = Phase::ShutdownPending;
+                for key in self.channels.keys() {
+                    self.out.give_up_open(&mut self.channels, key);
+                }
                 self.guard_shutdown(now);
                 self.pursue_shutdown(now);
             }
@@ -98,6 +101,26 @@ impl Association {
             .set(Why::ShutdownGuard, now + self.config.rto_max * 5);
     }
 
+    /// The guard bounds the exchange at the end; while messages of either side still get through, it only
+    /// bounds how long none does.
+    pub(super) fn allow_shutdown_time(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::ShutdownPending | Phase::ShutdownReceived) {
+            self.guard_shutdown(now);
+        }
+    }
+
+    /// RFC 9260 §9.2: in SHUTDOWN-SENT every packet of the peer restarts T2, and DATA is answered by a
+    /// SACK and another SHUTDOWN.
+    pub(super) fn while_shutdown_sent(&mut self, now: Instant, has_data: bool) {
+        self.liveness.note_success();
+        self.timers.set(Why::Shutdown, now + self.out.rto.timeout());
+        if has_data {
+            self.guard_shutdown(now);
+            self.inc.tracker.hurry();
+            self.control.shutdown_due = true;
+        }
+    }
+
     /// Takes the next step once everything is acknowledged.
     pub(super) fn pursue_shutdown(&mut self, now: Instant) {
         if !self.out.is_drained() {
@@ -115,6 +138,7 @@ impl Association {
             _ => return,
         }
         self.liveness.note_success();
+        self.guard_shutdown(now);
         self.timers.set(Why::Shutdown, now + self.out.rto.timeout());
     }
 

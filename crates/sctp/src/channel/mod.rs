@@ -52,6 +52,10 @@ pub(crate) struct Channel {
     pub(crate) incoming_reset: bool,
     /// Its stream is free, the owner has been told or will be.
     pub(crate) retired: bool,
+    /// The peer wanted it opened and may not have it; the owner never hears of it.
+    pub(crate) refused: bool,
+    /// Bytes of its names, when the peer gave them.
+    names: usize,
     /// Size of the message that `send` refused.
     pub(crate) blocked: Option<usize>,
     pub(crate) low_threshold: usize,
@@ -65,7 +69,14 @@ pub(crate) struct Channels {
     generation: u32,
     /// Channels whose unsent bytes fell to their threshold.
     low: VecDeque<u32>,
+    /// Bytes of all names that the peer gave.
+    names: usize,
+    /// Streams that nobody may use any more.
+    quarantined: Vec<u16>,
 }
+
+/// Stands for a channel on a stream that nobody may use.
+const QUARANTINED: u32 = u32::MAX - 1;
 
 impl Channels {
     /// Adds a channel; the caller makes sure that its stream is free.
@@ -89,6 +100,8 @@ impl Channels {
             outgoing_reset: Reset::No,
             incoming_reset: false,
             retired: false,
+            refused: false,
+            names: 0,
             blocked: None,
             low_threshold: 0,
         });
@@ -122,7 +135,37 @@ impl Channels {
     /// Removes a channel and frees its stream.
     pub(crate) fn remove(&mut self, key: u32) {
         self.detach(key);
-        self.slab.remove(key);
+        if let Some(channel) = self.slab.remove(key) {
+            self.names -= channel.names;
+        }
+    }
+
+    /// Takes the names that the peer gave a channel into account; false when all together would have more
+    /// than `limit` bytes.
+    pub(crate) fn charge_names(&mut self, key: u32, names: usize, limit: usize) -> bool {
+        let fits = self.names + names <= limit;
+        if let Some(channel) = self.slab.get_mut(key).filter(|_| fits) {
+            channel.names = names;
+            self.names += names;
+        }
+        fits
+    }
+
+    /// Keeps the stream of a channel out of use when the channel is gone.
+    pub(crate) fn quarantine(&mut self, key: u32) {
+        if let Some(stream) = self.slab.get(key).and_then(|channel| channel.stream)
+            && self.streams.at(stream) == Some(key)
+        {
+            self.streams.set(stream, Some(QUARANTINED));
+            self.quarantined.push(stream);
+        }
+    }
+
+    /// All streams begin anew.
+    pub(crate) fn release_streams(&mut self) {
+        for stream in self.quarantined.drain(..) {
+            self.streams.set(stream, None);
+        }
     }
 
     pub(crate) fn get(&self, key: u32) -> Option<&Channel> {

@@ -5,7 +5,9 @@ use super::{Parameters, encode, kind, put_parameter};
 /// Cause codes.
 pub(crate) mod cause {
     pub(crate) const INVALID_STREAM: u16 = 1;
+    pub(crate) const MISSING_PARAMETER: u16 = 2;
     pub(crate) const STALE_COOKIE: u16 = 3;
+    pub(crate) const OUT_OF_RESOURCE: u16 = 4;
     pub(crate) const UNRESOLVABLE_ADDRESS: u16 = 5;
     pub(crate) const UNRECOGNIZED_CHUNK: u16 = 6;
     pub(crate) const INVALID_PARAMETER: u16 = 7;

@@ -126,7 +126,8 @@ impl<'a> Iterator for Parameters<'a> {
     type Item = Result<Parameter<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
+        // RFC 9260 §3.2: the chunk's length may count the padding of its last parameter.
+        if self.rest.len() < 4 {
             return None;
         }
         let (whole, rest) = match split(self.rest) {

@@ -2,7 +2,9 @@
 //! within streams ([`stream`]), and the memory that all of it shares.
 //!
 //! A chunk is refused, as if it had been lost, when memory is full and it does not help to empty
-//! it; the next missing TSN does, so it is taken beyond the bound, up to twice of it.
+//! it; the next missing TSN does, so it is taken beyond the bound, up to twice of it. Beyond the bound, when
+//! nothing waits for the application, the window stays open by a little, since only more fragments can
+//! complete what is held.
 
 pub(crate) mod reassembly;
 pub(crate) mod stream;
@@ -22,7 +24,9 @@ use reassembly::{Key, Label, Reassembly, Received};
 use tracker::{Tracker, Verdict};
 
 /// Bookkeeping of one complete message, in bytes.
-pub(crate) const MESSAGE_OVERHEAD: usize = 32;
+pub(crate) const MESSAGE_OVERHEAD: usize = 96;
+/// The window that is left beyond the bound, in bytes.
+const LEAST_WINDOW: usize = 64 << 10;
 /// Free buffers that are kept for the next messages, in bytes.
 const POOL: usize = 8 << 20;
 /// Bytes of a part, when messages are delivered in parts.
@@ -60,7 +64,7 @@ impl Incoming {
         };
         Incoming {
             tracker: Tracker::new(1, config.receive_buffer as u32),
-            reassembly: Reassembly::new(limit),
+            reassembly: Reassembly::new(limit, config.receive_buffer / 8),
             pool: Pool::new(config.receive_buffer.min(POOL)),
             delivery: config.delivery,
             interleaved: false,
@@ -84,7 +88,13 @@ impl Incoming {
 
     /// The window to announce.
     pub(crate) fn window(&self) -> u32 {
-        self.limit.saturating_sub(self.held()) as u32
+        let held = self.held();
+        let free = self.limit.saturating_sub(held);
+        let least = match self.complete {
+            0 => LEAST_WINDOW.min(self.limit / 4),
+            _ => 0,
+        };
+        free.max(least.min((self.limit * 2).saturating_sub(held))) as u32
     }
 
     /// The window of an empty buffer.
@@ -130,7 +140,7 @@ impl Incoming {
             return Ok(true);
         }
         match self.complete {
-            0 => Err(PeerMisbehaved::MessageTooLarge),
+            0 => Err(PeerMisbehaved::TooMuchUnfinished),
             _ => Ok(false),
         }
     }
@@ -162,6 +172,9 @@ impl Incoming {
             return Ok(Taken::Nothing);
         }
         self.tracker.record(tsn);
+        // What is held, and buffers that wait to be used again, stay within the bound together.
+        let held = self.held() + data.payload.len();
+        self.pool.shrink_to(self.limit.saturating_sub(held));
         // RFC 9260 §6.1: a probe of a closed window is answered at once; so is the I bit.
         if data.flags & flag::IMMEDIATE != 0 || self.held() >= self.limit {
             self.tracker.hurry();

@@ -72,16 +72,19 @@ pub(crate) struct Reassembly {
     held: usize,
     limit: usize,
     foresight: usize,
+    /// The most that is reserved for a message that has just begun.
+    foreseen: usize,
 }
 
 impl Reassembly {
-    /// Messages may have `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Messages may have `limit` bytes; at most `foreseen` are reserved for one of which little has come.
+    pub(crate) fn new(limit: usize, foreseen: usize) -> Self {
         Reassembly {
             runs: BTreeMap::new(),
             held: 0,
             limit,
             foresight: 0,
+            foreseen: foreseen.min(1 << 20),
         }
     }
 
@@ -211,7 +214,7 @@ impl Reassembly {
         }
         let run = self.runs.remove(&at)?;
         self.held -= run.bytes.len() + OVERHEAD;
-        self.foresight = run.bytes.len().next_power_of_two().min(1 << 20);
+        self.foresight = run.bytes.len().next_power_of_two().min(self.foreseen);
         Some(Received {
             label: run.label,
             bytes: run.bytes,

@@ -75,6 +75,7 @@ impl Outgoing {
         if let Some(channel) = self.store.release(key) {
             channels.message_done(channel);
         }
+        self.note_ended(channels, message.channel);
         self.advance();
     }
 
@@ -83,24 +84,29 @@ impl Outgoing {
             return;
         };
         let mut dropped = 0;
-        while let Some(front) = entry.out.queue.front().copied() {
-            let Some(segment) = self.store.segments.get(front) else {
-                break;
+        let queue = &mut entry.out.queue;
+        // A message is at the front when it has begun or its time has come, at the back when it is open.
+        loop {
+            let of = |place: Option<&u32>| {
+                let segment = self.store.segments.get(*place?)?;
+                let rest = segment.data.len() - segment.sent;
+                (segment.message == key).then_some((rest, segment.fragments))
             };
-            if segment.message != key {
-                break;
-            }
-            dropped += segment.data.len() - segment.sent;
-            let fragments = segment.fragments;
-            entry.out.queue.pop_front();
-            match fragments {
-                0 => {
-                    self.store.free_segment(front);
+            let (taken, (rest, fragments)) = match (of(queue.front()), of(queue.back())) {
+                (Some(found), _) => (queue.pop_front(), found),
+                (None, Some(found)) => (queue.pop_back(), found),
+                (None, None) => break,
+            };
+            dropped += rest;
+            match (taken, fragments) {
+                (Some(segment), 0) => {
+                    self.store.free_segment(segment);
                 }
-                _ => self.store.drop_bytes(front),
+                (Some(segment), _) => self.store.drop_bytes(segment),
+                (None, _) => break,
             }
         }
-        entry.out.unsent -= dropped;
+        entry.out.drop_unsent(dropped);
         self.store.note_sent(dropped);
         channels.note_fell(channel, dropped);
     }
@@ -205,6 +211,30 @@ impl Outgoing {
 }
 
 impl Outgoing {
+    /// Gives up the message of which more parts were to come, if that can be told to the peer or need not
+    /// be; else it stays open.
+    pub(crate) fn give_up_open(&mut self, channels: &mut Channels, channel: u32) {
+        let Some(entry) = channels.get_mut(channel) else {
+            return;
+        };
+        let Some(key) = entry.out.open else {
+            return;
+        };
+        let Some(message) = self.store.messages.get_mut(key) else {
+            return;
+        };
+        if message.begun && !self.partial {
+            return;
+        }
+        message.open = false;
+        entry.out.open = None;
+        if message.abandoned {
+            self.store.settle(key, &mut entry.out);
+            return;
+        }
+        self.abandon(channels, key);
+    }
+
     /// Drops all messages of a channel that has sent nothing.
     pub(crate) fn abandon_channel(&mut self, channels: &mut Channels, channel: u32) {
         while let Some(front) = channels

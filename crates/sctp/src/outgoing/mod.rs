@@ -14,6 +14,7 @@ pub(crate) mod queue;
 mod recovery;
 mod scheduler;
 mod transmit;
+mod unfinished;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use flight::Flight;
 use queue::Store;
 use recovery::Recovery;
 use scheduler::{Claim, Scheduler};
+use unfinished::Unfinished;
 
 pub(crate) use transmit::Stop;
 
@@ -55,6 +57,7 @@ pub(crate) struct Outgoing {
     interleaved: bool,
     partial: bool,
     skipping: Skipping,
+    unfinished: Unfinished,
     packet_size: usize,
     /// The congestion window was what stopped the last train.
     window_limited: bool,
@@ -109,6 +112,7 @@ impl Outgoing {
             interleaved: false,
             partial: false,
             skipping: Skipping::default(),
+            unfinished: Unfinished::default(),
             packet_size,
             window_limited: false,
             grace: false,
@@ -130,6 +134,7 @@ impl Outgoing {
         self.interleaved = agreed.interleaved;
         self.partial = agreed.partial;
         self.skipping = Skipping::from(agreed.first_tsn - 1);
+        self.unfinished = Unfinished::default();
     }
 
     /// Forgets all messages and everything learned about the path.
@@ -156,32 +161,31 @@ impl Outgoing {
 
     /// Gives a channel a turn when it has something to send.
     pub(crate) fn schedule(&mut self, channels: &mut Channels, channel: u32) {
+        self.note_ended(channels, channel);
+        let idle = channels
+            .get(channel)
+            .is_some_and(|entry| !entry.out.scheduled && !entry.out.waits && entry.may_send);
+        if !idle || self.current == Some(channel) || !self.lets_begin(channels, channel) {
+            return;
+        }
         let Some(entry) = channels.get_mut(channel) else {
             return;
         };
-        if entry.out.scheduled || !entry.may_send || self.current == Some(channel) {
-            return;
-        }
-        let Some(segment) = entry.out.queue.front() else {
-            return;
-        };
-        let Some(segment) = self.store.segments.get(*segment) else {
+        let front = entry.out.queue.front();
+        let Some(segment) = front.and_then(|front| self.store.segments.get(*front)) else {
             return;
         };
         let Some(message) = self.store.messages.get(segment.message) else {
             return;
         };
         entry.out.scheduled = true;
-        let rest = segment.data.len() - segment.sent;
-        let bytes = match self.interleaved {
-            true => rest.min(self.largest_fragment()),
-            false => message.size,
-        };
-        self.scheduler.add(Claim {
+        let served = entry.out.take_served();
+        entry.out.rank = self.scheduler.add(Claim {
             channel,
             priority: entry.config.priority,
             arrival: message.arrival,
-            bytes,
+            rank: entry.out.rank,
+            served,
         });
     }
 
@@ -190,16 +194,19 @@ impl Outgoing {
         self.flight.has_lost() || self.store.unsent() > 0
     }
 
-    /// True when all other channels wait for the next part of this one's message, which is not here yet: it must
-    /// be let in, or nothing would ever make room.
-    pub(crate) fn starves(&self, key: u32, channel: &Channel) -> bool {
-        self.current == Some(key) && channel.out.queue.is_empty()
+    /// True when all other channels wait for the next part of this one's message, which is not here yet, and has
+    /// `len` bytes: it must be let in, or nothing would ever make room.
+    pub(crate) fn starves(&self, key: u32, channel: &Channel, len: usize) -> bool {
+        self.current == Some(key)
+            && channel.out.queue.is_empty()
+            && self.store.has_room_beyond(len, channel.out.open)
     }
 
     /// The channel of which that is true.
     pub(crate) fn starving(&self, channels: &Channels) -> Option<u32> {
         let key = self.current?;
-        self.starves(key, channels.get(key)?).then_some(key)
+        let channel = channels.get(key)?;
+        self.starves(key, channel, channel.blocked?).then_some(key)
     }
 
     /// Packets with data that have left.

@@ -97,6 +97,16 @@ pub(crate) struct OutStream {
     pub(crate) scheduled: bool,
     /// A message whose last part was not queued yet.
     pub(crate) open: Option<u32>,
+    /// The message that was let through, with the bytes that count for it.
+    pub(crate) unfinished: Option<(u32, u32)>,
+    /// Its rank in its last turn.
+    pub(crate) rank: u64,
+    /// Bytes that were queued and not dropped, ever, and how many of them had been sent before that turn;
+    /// both wrap.
+    queued: u32,
+    served: u32,
+    /// The next message waits until others have ended.
+    pub(crate) waits: bool,
 }
 
 /// What to queue.
@@ -140,6 +150,14 @@ impl Store {
     /// True when a message of `len` bytes may be queued.
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.charged == 0 || self.charged + cost(len) <= self.limit
+    }
+
+    /// True when a part of `len` bytes may be queued for which all others wait: in as much memory again, or
+    /// else when nothing of its message is held any more.
+    pub(crate) fn has_room_beyond(&self, len: usize, message: Option<u32>) -> bool {
+        let held = message.and_then(|message| self.messages.get(message));
+        self.charged + cost(len) <= self.limit * 2
+            || held.is_none_or(|message| message.references == 0)
     }
 
     /// True when a message that was refused should be tried again: not before a quarter of the
@@ -191,13 +209,23 @@ impl Store {
     }
 
     /// Takes the bytes of a message or a part of one over, without a copy; what is left behind is empty memory
-    /// to be used again. `draft.data` is not looked at.
+    /// to be used again. `draft.data` is not looked at. Where more memory would be held than a copy needs, it
+    /// is a copy that stays.
     pub(crate) fn push_owned(
         &mut self,
         stream: &mut OutStream,
         draft: Draft<'_>,
         data: &mut Vec<u8>,
     ) {
+        if data.capacity() + OVERHEAD > cost(data.len()) {
+            let copied = Draft {
+                data: data.as_slice(),
+                ..draft
+            };
+            self.push(stream, copied);
+            data.clear();
+            return;
+        }
         let spare = self.pool.exchange(data);
         let data = std::mem::replace(data, spare);
         match self.enter(stream, &draft, 1) {
@@ -240,6 +268,7 @@ impl Store {
         });
         stream.queue.push_back(segment);
         stream.unsent += len;
+        stream.queued = stream.queued.wrapping_add(len as u32);
         self.unsent += len;
     }
 
@@ -318,6 +347,20 @@ impl Store {
 }
 
 impl OutStream {
+    /// So many bytes will not be sent.
+    pub(crate) fn drop_unsent(&mut self, bytes: usize) {
+        self.unsent -= bytes;
+        self.queued = self.queued.wrapping_sub(bytes as u32);
+    }
+
+    /// Bytes that were sent since the last call.
+    pub(crate) fn take_served(&mut self) -> usize {
+        let sent = self.queued.wrapping_sub(self.unsent as u32);
+        let served = sent.wrapping_sub(self.served);
+        self.served = sent;
+        served as usize
+    }
+
     /// The next SSN or MID (RFC 9260 §6.5, RFC 8260 §2.1).
     pub(crate) fn number(&mut self, unordered: bool, interleaved: bool) -> u32 {
         let counter = match (unordered, interleaved) {

@@ -13,7 +13,7 @@ pub(crate) struct Scheduler {
     kind: Scheduling,
     heap: BinaryHeap<Reverse<Turn>>,
     turns: u64,
-    /// Virtual time of the weighted order: the finish of the channel served last.
+    /// Virtual time of the weighted order: the start of the turn served last.
     virtual_time: u64,
 }
 
@@ -31,8 +31,10 @@ pub(crate) struct Claim {
     pub(crate) priority: u16,
     /// When its first message was queued, as a counter.
     pub(crate) arrival: u64,
-    /// Bytes that it sends in its next turn.
-    pub(crate) bytes: usize,
+    /// The rank that [`Scheduler::add`] gave for its last turn.
+    pub(crate) rank: u64,
+    /// Bytes that it has sent since.
+    pub(crate) served: usize,
 }
 
 impl Scheduler {
@@ -45,16 +47,19 @@ impl Scheduler {
         }
     }
 
-    /// Puts a channel in.
-    pub(crate) fn add(&mut self, claim: Claim) {
+    /// Puts a channel in; gives its rank.
+    pub(crate) fn add(&mut self, claim: Claim) -> u64 {
         self.turns += 1;
         let rank = match self.kind {
             Scheduling::FirstComeFirstServed => claim.arrival,
             Scheduling::RoundRobin => 0,
             Scheduling::Priority => u64::from(u16::MAX - claim.priority),
+            // Start-time fair queueing: a turn starts where the one before has ended, by the bytes that it
+            // turned out to take, and never in the past.
             Scheduling::WeightedFair => {
-                let cost = (claim.bytes as u64) << 16;
-                self.virtual_time + cost / u64::from(claim.priority.max(1))
+                let cost = (claim.served as u64) << 16;
+                let ended = claim.rank + cost / u64::from(claim.priority.max(1));
+                ended.max(self.virtual_time)
             }
         };
         self.heap.push(Reverse(Turn {
@@ -62,6 +67,7 @@ impl Scheduler {
             turn: self.turns,
             channel: claim.channel,
         }));
+        rank
     }
 
     /// The channel whose turn it is.
@@ -90,20 +96,22 @@ mod tests {
 
     fn serve(kind: Scheduling, priorities: &[u16], turns: usize) -> Vec<u32> {
         let mut scheduler = Scheduler::new(kind);
-        let claim = |channel: u32| Claim {
+        let claim = |channel: u32, rank, served| Claim {
             channel,
             priority: priorities[channel as usize],
             arrival: u64::from(channel),
-            bytes: 1_000,
+            rank,
+            served,
         };
-        for channel in 0..priorities.len() as u32 {
-            scheduler.add(claim(channel));
-        }
+        let mut ranks: Vec<u64> = (0..priorities.len() as u32)
+            .map(|channel| scheduler.add(claim(channel, 0, 0)))
+            .collect();
         (0..turns)
             .map(|_| {
                 let first = scheduler.first().unwrap();
                 scheduler.take_first();
-                scheduler.add(claim(first));
+                let rank = &mut ranks[first as usize];
+                *rank = scheduler.add(claim(first, *rank, 1_000));
                 first
             })
             .collect()

@@ -2,12 +2,18 @@
 
 mod channels;
 mod ecn;
+mod ending;
+mod forge;
 mod goodput;
 mod handshake;
 mod link;
+mod memory;
 mod other;
 mod partial;
 mod path;
+mod policy;
 mod random;
 mod reconfig;
+mod schedule;
 mod transfer;
+mod violations;
