@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use esp_trust::Verifier;
 use esp_wire::{Input, Instant, SocketId, Train};
 use mio::Interest;
 use mio::net::UdpSocket;
@@ -17,7 +18,6 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{Opening, Secured, Taken, Tools};
 use crate::shard::tls;
-use crate::trust::Verifier;
 
 /// Reads of one association before the next one gets its turn.
 const READS: usize = 16;
