@@ -11,11 +11,11 @@ use esp_peer::{
     ChannelConfig, Error, Handler, Peer, PeerConfig, PeerConnection, Report, RtpTransformer,
     TransformerSide,
 };
-use esp_wire::{DataFrame, DataKind, Frame, IceServer, Instant, Kind, Role, Signal};
+use esp_wire::{Bytes, DataFrame, DataKind, Frame, IceServer, Instant, Kind, Role, Signal};
 
 use crate::driver::Driver;
 use crate::mailbox::{Desk, Mailbox};
-use crate::outbox::{Bytes, Outbox, Portion};
+use crate::outbox::{Outbox, Portion};
 use crate::resolver::Resolver;
 use crate::shard::{Command, Handle, Job, Key, Link, Shard};
 use crate::{Clock, DriverConfig};

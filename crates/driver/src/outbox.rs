@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use esp_peer::Error;
-use esp_wire::{DataFrame, DataKind, Frame, Kind};
+use esp_wire::{Bytes, DataFrame, DataKind, Frame, Kind};
 
 use crate::spare::Spare;
 
@@ -38,23 +38,6 @@ pub(crate) struct Message {
     pub(crate) data: Vec<u8>,
     /// Its bytes, also when they were taken away.
     size: usize,
-}
-
-/// The bytes of a message.
-pub(crate) enum Bytes<'a> {
-    /// To be copied.
-    Lent(&'a [u8]),
-    /// To be taken over, for memory that is used again.
-    Given(&'a mut Vec<u8>),
-}
-
-impl Bytes<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Bytes::Lent(data) => data.len(),
-            Bytes::Given(data) => data.len(),
-        }
-    }
 }
 
 /// A channel that is open.
@@ -228,7 +211,6 @@ impl Outbox {
             }
             return Err(Error::WouldBlock);
         }
-        inner.data_weight += size + OVERHEAD;
         if let Some(line) = inner.gate.lines.get_mut(&stream_id) {
             line.bytes += size;
             line.waiting += 1;
@@ -237,20 +219,7 @@ impl Outbox {
                 _ => None,
             };
         }
-        let data = match bytes {
-            Bytes::Lent(data) => inner.spare.copy(data),
-            Bytes::Given(data) => {
-                let empty = inner.spare.take();
-                std::mem::replace(data, empty)
-            }
-        };
-        inner.data.push_back(Message {
-            stream_id,
-            kind,
-            portion,
-            data,
-            size,
-        });
+        inner.queue(stream_id, kind, portion, bytes);
         Ok(())
     }
 
@@ -262,14 +231,8 @@ impl Outbox {
             return false;
         }
         inner.gate.close_channel(stream_id);
-        inner.data_weight += OVERHEAD;
-        inner.data.push_back(Message {
-            stream_id,
-            kind: DataKind::Binary,
-            portion: Portion::Close,
-            data: Vec::new(),
-            size: 0,
-        });
+        let nothing = Bytes::Lent(&[]);
+        inner.queue(stream_id, DataKind::Binary, Portion::Close, nothing);
         true
     }
 
@@ -380,6 +343,26 @@ impl Gate {
 }
 
 impl Inner {
+    /// Puts a message at the end of the queue.
+    fn queue(&mut self, stream_id: u16, kind: DataKind, portion: Portion, bytes: Bytes<'_>) {
+        let size = bytes.len();
+        self.data_weight += size + OVERHEAD;
+        let data = match bytes {
+            Bytes::Lent(data) => self.spare.copy(data),
+            Bytes::Given(data) => {
+                let empty = self.spare.take();
+                std::mem::replace(data, empty)
+            }
+        };
+        self.data.push_back(Message {
+            stream_id,
+            kind,
+            portion,
+            data,
+            size,
+        });
+    }
+
     fn check_connected(&self) -> Result<(), Error> {
         match &self.gate {
             Gate { closed: true, .. } => Err(Error::WrongState("the connection is closed")),

@@ -16,7 +16,7 @@ pub use bytes::{Reader, ShortRead, Writer};
 pub use io::{
     Action, Destination, Ecn, Input, Interface, QueryId, Resolution, SocketId, Transport,
 };
-pub use media::{AudioInfo, Codec, DataFrame, DataKind, Direction, Frame, Kind, VideoInfo};
+pub use media::{AudioInfo, Bytes, Codec, DataFrame, DataKind, Direction, Frame, Kind, VideoInfo};
 pub use rng::Rng;
 pub use server::{IcePolicy, IceServer, Role, Scheme, ServerUrl, ServerUrlError};
 pub use signal::{Signal, Trickle};

@@ -147,6 +147,30 @@ pub enum DataKind {
     Text,
 }
 
+/// Bytes of a message on their way down, to be copied or not.
+#[derive(Debug)]
+pub enum Bytes<'a> {
+    /// To be copied.
+    Lent(&'a [u8]),
+    /// To be taken over: what is left in its place is empty, with memory to fill again where there is some.
+    Given(&'a mut Vec<u8>),
+}
+
+impl Bytes<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Bytes::Lent(data) => data.len(),
+            Bytes::Given(data) => data.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One message on a data channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataFrame<'a> {

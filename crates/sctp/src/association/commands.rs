@@ -1,6 +1,6 @@
 //! Commands of the owner that concern channels.
 
-use esp_wire::{DataKind, Instant};
+use esp_wire::{Bytes, DataKind, Instant};
 
 use super::{Association, Phase, delivery::Message};
 use crate::{
@@ -336,23 +336,6 @@ impl Association {
         let held = std::mem::take(&mut entry.inc.held);
         for received in held.into_iter().rev() {
             self.delivering.deliver_first(Message { channel, received });
-        }
-    }
-}
-
-/// What is to be sent.
-enum Bytes<'a> {
-    /// To be copied.
-    Lent(&'a [u8]),
-    /// To be taken over.
-    Given(&'a mut Vec<u8>),
-}
-
-impl Bytes<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Bytes::Lent(data) => data.len(),
-            Bytes::Given(data) => data.len(),
         }
     }
 }
