@@ -286,10 +286,12 @@ impl PeerConnection for Connection {
     fn query(&self) -> Result<Report, Error> {
         let dropped = self.link.mailbox.media_dropped();
         let stream_dropped = self.link.stream_dropped();
+        let strays = self.shard.strays();
         self.run(move |peer, now| {
             let mut report = peer.report(now);
             report.media_dropped_by_application = dropped;
             report.stream_dropped = stream_dropped;
+            report.shared_port_strays = strays;
             Ok(report)
         })
     }

@@ -413,6 +413,7 @@ impl Peer {
             traffic: call.map(|call| call.traffic).unwrap_or_default(),
             media_dropped_by_application: 0,
             stream_dropped: 0,
+            shared_port_strays: 0,
             at: now,
         }
     }

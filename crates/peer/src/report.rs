@@ -43,6 +43,9 @@ pub struct Report {
     pub media_dropped_by_application: u64,
     /// Datagrams lost because a stream, to a server or to the peer, took them too slowly.
     pub stream_dropped: u64,
+    /// Datagrams that came to the UDP port that this connection shares with others and were for none of them; one
+    /// figure for all that share it, 0 for a connection with ports of its own.
+    pub shared_port_strays: u64,
 }
 
 /// What passed through a peer since `new_connection`.

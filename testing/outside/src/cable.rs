@@ -180,6 +180,7 @@ impl PeerConnection for Plug {
             traffic: Traffic::default(),
             media_dropped_by_application: 0,
             stream_dropped: 0,
+            shared_port_strays: 0,
         })
     }
 

@@ -5,7 +5,7 @@
 //!    (RFC 8445 §7.2.2). A response is for the peer that sent the request of its transaction.
 //! 3. A far end whose request a peer has answered with success, or that has answered a peer's request so,
 //!    belongs to that peer: what else comes from there is for it.
-//! 4. All that fits nothing is dropped and counted.
+//! 4. All that fits nothing is dropped and counted ([`Report`](esp_peer::Report)).
 //!
 //! Tables are bounded: noise takes no place in them, since nothing is learned from what was not answered.
 
@@ -147,7 +147,6 @@ pub(super) struct Commons {
     list: slab::Slab<Common>,
     /// Whose user name fragment is whose.
     names: HashMap<String, usize>,
-    dropped: u64,
 }
 
 impl Commons {
@@ -274,6 +273,7 @@ impl Shard {
             socket.read_answers(|remote, answer| self.tell_answer(number, remote, answer, now));
         }
         let mut failed = 0;
+        let handle = &self.handle;
         for _ in 0..READS {
             let (commons, slots) = (&mut self.commons, &mut self.slots);
             let (touched, current) = (&mut self.touched, &mut self.current);
@@ -288,23 +288,27 @@ impl Shard {
                 else {
                     return;
                 };
-                commons.sort(now, number, remote, size, data, |place, socket, data| {
-                    let Some(slot) = slots.get_mut(place) else {
-                        return;
-                    };
-                    *current = Some(place);
-                    slot.input(
-                        now,
-                        Input::Datagrams {
-                            socket,
-                            remote,
-                            ecn,
-                            size,
-                            data,
-                        },
-                    );
-                    touch(touched, slot, place);
-                });
+                let strays =
+                    commons.sort(now, number, remote, size, data, |place, socket, data| {
+                        let Some(slot) = slots.get_mut(place) else {
+                            return;
+                        };
+                        *current = Some(place);
+                        slot.input(
+                            now,
+                            Input::Datagrams {
+                                socket,
+                                remote,
+                                ecn,
+                                size,
+                                data,
+                            },
+                        );
+                        touch(touched, slot, place);
+                    });
+                if strays > 0 {
+                    handle.add_strays(strays);
+                }
             });
             match read {
                 Read::Empty => return false,
@@ -346,7 +350,7 @@ impl Shard {
 }
 
 impl Commons {
-    /// Hands each run of datagrams of one peer on.
+    /// Hands each run of datagrams of one peer on; how many were for nobody.
     fn sort(
         &mut self,
         now: Instant,
@@ -355,15 +359,12 @@ impl Commons {
         size: usize,
         data: &mut [u8],
         mut hand: impl FnMut(usize, SocketId, &mut [u8]),
-    ) {
-        let Commons {
-            list,
-            names,
-            dropped,
-        } = self;
+    ) -> u64 {
+        let Commons { list, names } = self;
         let Some(common) = list.get_mut(number) else {
-            return;
+            return 0;
         };
+        let mut strays = 0;
         let mut begin = 0;
         let mut whose = None;
         let mut at = 0;
@@ -371,7 +372,7 @@ impl Commons {
             let end = data.len().min(at + size.max(1));
             let owner = common.route(now, names, remote, &data[at..end]);
             let owner = owner.and_then(|place| Some((place, common.name_of(place)?)));
-            *dropped += u64::from(owner.is_none());
+            strays += u64::from(owner.is_none());
             if owner != whose {
                 if let Some((place, socket)) = whose {
                     hand(place, socket, &mut data[begin..at]);
@@ -383,5 +384,6 @@ impl Commons {
         if let Some((place, socket)) = whose {
             hand(place, socket, &mut data[begin..]);
         }
+        strays
     }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Handle {
     waker: Arc<Waker>,
     /// Peers to look after: their outbox has something, or their mailbox has room again.
     calls: Arc<Mutex<Vec<Key>>>,
+    /// Datagrams on the port that its peers share that were for none of them.
+    strays: Arc<AtomicU64>,
     number: u64,
 }
 
@@ -101,6 +103,7 @@ impl Handle {
             commands,
             waker,
             calls: Arc::default(),
+            strays: Arc::default(),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -122,6 +125,15 @@ impl Handle {
     pub(super) fn take_calls(&self, empty: &mut Vec<Key>) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut *calls, empty);
+    }
+
+    /// Datagrams on the port that the peers of the shard share that were for none of them.
+    pub(crate) fn strays(&self) -> u64 {
+        self.strays.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_strays(&self, count: u64) {
+        self.strays.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Whether the caller is called by the shard itself, which therefore cannot be waited for.

@@ -107,6 +107,10 @@ fn fifty_peers_share_one_port_whatever_noise_there_is() {
     }
     drop(stop);
     noise.join().unwrap();
+    let strays = |end: &End| end.connection.query().unwrap().shared_port_strays;
+    let [client, peer] = &pairs[0];
+    assert!(strays(peer) > 0);
+    assert_eq!(strays(client), 0);
 }
 
 #[test]
