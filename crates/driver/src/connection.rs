@@ -52,7 +52,7 @@ impl Connection {
         let resolver = Arc::new(Resolver::new(driver.resolve_timeout));
         let mut shard = Shard::new(clock, driver.clone(), None, resolver, 0).map_err(failed)?;
         let handle = shard.handle();
-        let peer = Peer::new(paced(config, &driver), clock.origin().map_err(failed)?)?;
+        let peer = Peer::new(fitted(config, &driver), clock.origin().map_err(failed)?)?;
         let (link, known) = link(&driver, &handle, handler);
         let key = shard.open(peer, Arc::clone(&link));
         let _ = known.set(key);
@@ -73,7 +73,7 @@ impl Connection {
         handler: Box<dyn Handler>,
     ) -> Result<Self, Error> {
         let origin = driver.clock().origin().map_err(failed)?;
-        let peer = Peer::new(paced(config, driver.config()), origin)?;
+        let peer = Peer::new(fitted(config, driver.config()), origin)?;
         let (link, known) = link(driver.config(), &shard, handler);
         let (answer, key) = channel();
         if !shard.send(Command::Open(Box::new(peer), Arc::clone(&link), answer)) {
@@ -173,12 +173,14 @@ fn link(
     (Arc::new(Link::new(outbox, mailbox)), known)
 }
 
-/// Settings of a peer that shares its pace with all others of this process.
-fn paced(mut config: PeerConfig, driver: &DriverConfig) -> PeerConfig {
+/// Settings of a peer that shares its pace with all others of this process, and offers what the sockets of this
+/// system can do.
+fn fitted(mut config: PeerConfig, driver: &DriverConfig) -> PeerConfig {
     static PACER: LazyLock<SharedPacer> = LazyLock::new(SharedPacer::new);
     if driver.shared_pacing {
         config.ice.shared_pacer.get_or_insert_with(|| PACER.clone());
     }
+    config.ecn &= crate::marks::are_told();
     config
 }
 

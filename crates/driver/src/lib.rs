@@ -18,6 +18,7 @@ mod connection;
 mod driver;
 mod interfaces;
 mod mailbox;
+mod marks;
 mod outbox;
 mod pool;
 mod resolver;

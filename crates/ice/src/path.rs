@@ -7,6 +7,7 @@ use std::time::Duration;
 use esp_wire::{Destination, Instant, Room, SocketId, Train};
 
 use crate::agent::Agent;
+use crate::candidate::CandidateKind;
 use crate::consent::{Consent, RECHECK};
 use crate::event::{Event, FailureReason, State, WarningReason};
 use crate::pair::{Pair, PairId, PairReport};
@@ -68,6 +69,22 @@ impl Agent {
         };
         let (socket, remote) = (active.socket, active.remote);
         self.address(self.clock, train, Destination { socket, remote })
+    }
+
+    /// Whether the current path keeps the ECN marks of datagrams, as far as we know: streams do not, and relays, of
+    /// either side, can't be relied on (RFC 8656 §16 leaves it to them).
+    pub fn carries_marks(&self) -> bool {
+        let Some(active) = &self.active else {
+            return false;
+        };
+        let direct = |pair: &Pair| {
+            let kinds = [pair.local.kind, pair.remote.kind];
+            !kinds.contains(&CandidateKind::Relayed)
+        };
+        !self.is_stream(active.socket)
+            && self
+                .pair_of(active.generation, active.pair)
+                .is_some_and(direct)
     }
 
     /// The pair that data takes.

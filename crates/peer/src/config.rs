@@ -64,6 +64,16 @@ pub struct PeerConfig {
     /// Whether descriptions offer and answer the shortcut past the SCTP handshake
     /// (`a=sctp-init`, draft-hancke-tsvwg-snap).
     pub snap: bool,
+    /// Whether data channels offer and use explicit congestion notification; on, and decides instead of
+    /// `sctp.ecn`.
+    ///
+    /// Then a queue that grows marks packets instead of dropping them, and nothing has to be sent again. A peer
+    /// that does not know it skips the parameter without a word (RFC 9260 §3.2.1, type 0x8000), and no packet
+    /// leaves marked; neither does any over relays and streams, any but those with data, and any after marked ones
+    /// were seen to vanish. To be switched off by who drives a [`Peer`](crate::Peer) over sockets that don't tell
+    /// the marks of datagrams or can't set them: marks that nobody reads are losses that nobody heeds. The driver
+    /// of this project does so by itself.
+    pub ecn: bool,
     /// Settings of ICE.
     pub ice: esp_ice::Config,
     /// Settings of RTP.
@@ -100,6 +110,7 @@ impl Default for PeerConfig {
             replay_window: 1_024,
             largest_datagram: 1_472,
             snap: true,
+            ecn: true,
             ice: esp_ice::Config::default(),
             rtp: esp_rtp::Config::default(),
             sctp: esp_sctp::Config::default(),
@@ -180,6 +191,12 @@ impl PeerConfig {
     /// With or without the shortcut past the SCTP handshake.
     pub fn with_snap(mut self, on: bool) -> Self {
         self.snap = on;
+        self
+    }
+
+    /// With or without explicit congestion notification on data channels.
+    pub fn with_ecn(mut self, on: bool) -> Self {
+        self.ecn = on;
         self
     }
 

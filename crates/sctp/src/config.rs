@@ -73,7 +73,9 @@ pub struct Config {
     /// Lets the DTLS below stand in for the checksum when the peer agrees (RFC 9653); on.
     pub zero_checksum: bool,
     /// Offers explicit congestion notification; off. The layers below must keep the ECN mark of the
-    /// trains, and tell it by [`Association::handle_marked_input`](crate::Association).
+    /// trains, and tell it by [`Association::handle_marked_input`](crate::Association::handle_marked_input); or
+    /// say that a path does not
+    /// ([`Association::set_marks_carried`](crate::Association::set_marks_carried)).
     pub ecn: bool,
     /// Looks for larger packets where [`Association::set_largest_packet`](crate::Association) lets it
     /// (RFC 8899); on.

@@ -59,6 +59,8 @@ pub struct Stats {
     pub black_holes: u64,
     /// I-DATA is in use.
     pub interleaving: bool,
+    /// Packets with data leave as ECN-capable.
+    pub marking: bool,
     /// Packets leave without a checksum.
     pub zero_checksum: bool,
 }

@@ -6,6 +6,8 @@
 mod addresses;
 mod calls;
 mod defects;
+#[cfg(target_os = "linux")]
+mod marks;
 mod mtu;
 mod names;
 mod pair;

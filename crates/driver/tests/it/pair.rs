@@ -195,9 +195,18 @@ pub(crate) fn ends(open: Open<'_>, hooks: [Option<Hook>; 2]) -> [End; 2] {
 
 /// Begins on both ends and carries signals for as long as they live.
 pub(crate) fn begin(ends: &[End; 2]) {
-    for end in ends.iter().rev() {
+    begin_through(ends, |_, signal| signal);
+}
+
+/// The same with signals that are changed on their way, by the number of the end that says them.
+pub(crate) fn begin_through(
+    ends: &[End; 2],
+    change: impl Fn(usize, Signal<'static>) -> Signal<'static> + Clone + Send + 'static,
+) {
+    for (number, end) in ends.iter().enumerate().rev() {
         end.connection.new_connection().unwrap();
         if let Some(signals) = end.signals.lock().unwrap().take() {
+            let change = change.clone();
             let connection = Arc::downgrade(&end.connection);
             std::thread::spawn(move || {
                 for signal in signals {
@@ -205,7 +214,7 @@ pub(crate) fn begin(ends: &[End; 2]) {
                         return;
                     };
                     // After the end, nobody takes it any more.
-                    let _ = connection.send_msg(&signal);
+                    let _ = connection.send_msg(&change(1 - number, signal));
                 }
             });
         }

@@ -1,25 +1,27 @@
 //! A datagram's way in, behind ICE: by its first byte to DTLS or SRTP (RFC 7983 §7).
 
-use esp_wire::Instant;
+use esp_ice::Received;
+use esp_wire::{Ecn, Instant};
 
 use super::Call;
 
 impl Call {
-    /// Takes datagrams of the peer, `size` bytes each but for the last.
-    pub(super) fn on_datagrams(&mut self, now: Instant, data: &mut [u8], size: usize) {
+    /// Takes datagrams of the peer.
+    pub(super) fn on_datagrams(&mut self, now: Instant, received: Received<'_>) {
+        let Received { data, size, ecn } = received;
         for datagram in data.chunks_mut(size.max(1)) {
             self.traffic.datagrams_in += 1;
             self.traffic.bytes_in += datagram.len() as u64;
             self.traffic.largest_in = self.traffic.largest_in.max(datagram.len());
             match datagram.first() {
-                Some(20..=63) => self.on_dtls(now, datagram),
+                Some(20..=63) => self.on_dtls(now, ecn, datagram),
                 Some(128..=191) => self.on_srtp(now, datagram),
                 _ => self.traffic.unknown += 1,
             }
         }
     }
 
-    fn on_dtls(&mut self, now: Instant, datagram: &mut [u8]) {
+    fn on_dtls(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) {
         if self.progress < super::Progress::Connected {
             // DTLS itself holds, within bounds, what comes before the answer and before SCTP has begun.
             if let Err(error) = self.dtls.handle_input(now, datagram) {
@@ -31,22 +33,22 @@ impl Call {
             Ok(Some(packet)) => {
                 if let Some(sctp) = &mut self.sctp {
                     // The reason comes as an event of the association.
-                    let _ = sctp.handle_input(now, packet);
+                    let _ = sctp.handle_marked_input(now, ecn, packet);
                 }
             }
-            Ok(None) => self.take_data(now),
+            Ok(None) => self.take_data(now, ecn),
             Err(error) => self.end(format!("DTLS failed: {error}")),
         }
     }
 
     /// What DTLS has to tell beside packets that it opened at once.
-    fn take_data(&mut self, now: Instant) {
+    fn take_data(&mut self, now: Instant, ecn: Ecn) {
         while let Some(event) = self.dtls.poll_event() {
             match event {
                 esp_dtls::Event::Data(packet) => {
                     if let Some(sctp) = &mut self.sctp {
                         // The reason comes as an event of the association.
-                        let _ = sctp.handle_input(now, packet);
+                        let _ = sctp.handle_marked_input(now, ecn, packet);
                     }
                 }
                 esp_dtls::Event::Closed => self.end("the peer ended the connection".into()),

@@ -73,6 +73,7 @@ impl Call {
         let Some(path) = self.ice.path() else {
             return;
         };
+        let carries_marks = self.ice.carries_marks();
         let fits = |room: Room| path.size.saturating_sub(room.head + room.tail);
         self.dtls.set_below(path.room);
         if let (Some(srtp), Some(rtp)) = (&self.srtp, &mut self.rtp) {
@@ -87,6 +88,7 @@ impl Call {
             sctp.set_path(room, fits(room));
             let largest = self.largest_datagram.max(path.size);
             sctp.set_largest_packet(largest.saturating_sub(room.head + room.tail));
+            sctp.set_marks_carried(carries_marks);
         }
     }
 
@@ -245,13 +247,13 @@ impl Call {
     /// Hands an answer of the driver to ICE.
     pub(crate) fn on_input(&mut self, now: Instant, input: Input<'_>) {
         match self.ice.handle_input(now, input) {
-            Ok(Some(received)) => self.on_datagrams(now, received.data, received.size),
+            Ok(Some(received)) => self.on_datagrams(now, received),
             Ok(None) => {}
             Err(error) => self.end(format!("ICE failed: {error}")),
         }
         let mut buffer = std::mem::take(&mut self.received);
         while let Some(received) = self.ice.poll_received(&mut buffer) {
-            self.on_datagrams(now, received.data, received.size);
+            self.on_datagrams(now, received);
         }
         self.received = buffer;
     }

@@ -24,7 +24,8 @@ impl Call {
         let settings = config
             .sctp
             .clone()
-            .with_ports(config.sctp.local_port, remote_port);
+            .with_ports(config.sctp.local_port, remote_port)
+            .with_ecn(config.ecn);
         Association::new(settings, self.origin.fork("sctp"))
             .map_err(|error| Error::InvalidArgument(error.to_string()))
     }

@@ -4,6 +4,7 @@
 
 mod calls;
 mod data;
+mod ecn;
 mod glare;
 mod media;
 mod mtu;

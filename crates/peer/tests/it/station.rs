@@ -1,7 +1,7 @@
 //! Two peers on a network, with a signaling that takes as long as the network.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use esp_netsim::{Endpoint, HostId, Net};
 use esp_peer::{Certificate, ChannelInfo, Event, NegotiatedMedia, Peer, PeerConfig, State};
 use esp_wire::{
-    Action, AudioInfo, Codec, DataKind, Destination, Direction, Input, Instant, Role, Signal,
+    Action, AudioInfo, Codec, DataKind, Destination, Direction, Ecn, Input, Instant, Role, Signal,
     Train, VideoInfo,
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Station {
     pub(crate) channels: Vec<ChannelInfo>,
     pub(crate) negotiated: Option<NegotiatedMedia>,
     pub(crate) notices: Vec<String>,
+    /// First bytes of the datagrams that left marked as ECN-capable.
+    pub(crate) marked: BTreeSet<u8>,
     /// Where the last train went.
     pub(crate) last_sent: Option<Destination>,
     /// Signals on their way here.
@@ -54,6 +56,7 @@ impl Station {
             channels: Vec::new(),
             negotiated: None,
             notices: Vec::new(),
+            marked: BTreeSet::new(),
             last_sent: None,
             inbox,
             outbox,
@@ -145,6 +148,10 @@ impl Endpoint for Station {
         let sent = self.peer.poll_transmit(now, train);
         if sent {
             self.last_sent = train.destination();
+            if train.ecn() != Ecn::NotEct {
+                let first = train.segments().filter_map(|datagram| datagram.first());
+                self.marked.extend(first);
+            }
         }
         self.take_events();
         sent

@@ -4,17 +4,37 @@
 //! 2. Trains with data leave as ECT(0)
 //! 3. A queue marks a packet CE; the receiver echoes its lowest TSN by an ECNE with every SACK
 //! 4. The sender reduces its window, once a round trip, and says so by a CWR, which ends the echo
+//!
+//! Some networks swallow what is marked. So a timeout before any marked packet got through ends the marking on
+//! that path, and a later one interrupts it until something gets through without marks (as RFC 9000 §13.4.2
+//! does it for QUIC).
 
-use esp_wire::{Ecn, Instant};
+use esp_wire::{Ecn, Instant, Train};
 
 use super::Association;
 use crate::{Error, chunk::kind, packet::Builder, serial};
 
+/// Whether marked packets get through. Packets with data are known by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    /// Not known; the first packet that left marked.
+    Open(Option<u64>),
+    /// They do.
+    Passed,
+    /// There was a timeout: none is marked until one that leaves after this one has arrived.
+    Paused(u64),
+    /// They do not.
+    Failed,
+}
+
 /// What is known of marks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Marks {
     /// Both sides are capable.
-    pub(super) active: bool,
+    active: bool,
+    /// The layers below keep the marks of this path.
+    carried: bool,
+    trial: Trial,
     /// The packet that is read came marked.
     marked: bool,
     /// Its lowest TSN so far.
@@ -27,13 +47,64 @@ pub(super) struct Marks {
     before: u64,
 }
 
-impl Marks {
-    /// Nothing is known of a fresh association.
-    pub(super) fn new(active: bool) -> Self {
+impl Default for Marks {
+    fn default() -> Self {
         Marks {
-            active,
-            ..Marks::default()
+            active: false,
+            carried: true,
+            trial: Trial::Open(None),
+            marked: false,
+            lowest: None,
+            echo: None,
+            reduced: None,
+            before: 0,
         }
+    }
+}
+
+impl Marks {
+    /// A fresh association begins; of the path is known what was known before.
+    pub(super) fn begin(&mut self, active: bool) {
+        *self = Marks {
+            active,
+            carried: self.carried,
+            ..Marks::default()
+        };
+    }
+
+    /// Trains with data leave marked.
+    pub(super) fn are_sent(&self) -> bool {
+        self.active && self.carried && matches!(self.trial, Trial::Open(_) | Trial::Passed)
+    }
+
+    /// A marked train left whose first packet has this number.
+    fn on_sent(&mut self, first: u64) {
+        if self.trial == Trial::Open(None) {
+            self.trial = Trial::Open(Some(first));
+        }
+    }
+
+    /// This packet arrived, none later is known to have.
+    pub(super) fn on_arrived(&mut self, newest: u64) {
+        match self.trial {
+            Trial::Open(Some(first)) if newest >= first => self.trial = Trial::Passed,
+            Trial::Paused(last) if newest > last => self.trial = Trial::Open(None),
+            _ => {}
+        }
+    }
+
+    /// Nothing arrives any more of what left up to the packet with this number.
+    pub(super) fn on_timeout(&mut self, last: u64) {
+        match self.trial {
+            Trial::Open(Some(_)) => self.trial = Trial::Failed,
+            Trial::Passed => self.trial = Trial::Paused(last),
+            _ => {}
+        }
+    }
+
+    /// Of another path nothing is known.
+    pub(super) fn on_path(&mut self) {
+        self.trial = Trial::Open(None);
     }
 }
 
@@ -41,6 +112,20 @@ impl Marks {
 const CHUNK: usize = 8;
 
 impl Association {
+    /// Tells whether the path keeps the ECN marks of datagrams, as a relay or a stream does not; it does unless
+    /// told otherwise. Without, trains leave unmarked ([`Config::ecn`](crate::Config)).
+    pub fn set_marks_carried(&mut self, carried: bool) {
+        self.marks.carried = carried;
+    }
+
+    /// Marks a train with data, whose first packet has this number.
+    pub(super) fn mark(&mut self, train: &mut Train, first: u64) {
+        if self.marks.are_sent() {
+            train.set_ecn(Ecn::Ect0);
+            self.marks.on_sent(first);
+        }
+    }
+
     /// Takes one packet out of DTLS whose datagram came with this ECN mark; else as
     /// [`Association::handle_input`].
     pub fn handle_marked_input(

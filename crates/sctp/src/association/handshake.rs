@@ -10,7 +10,7 @@
 
 use esp_wire::{Instant, Rng};
 
-use super::{Association, Phase, delivery::Notice, ecn::Marks};
+use super::{Association, Phase, delivery::Notice};
 use crate::{
     CloseReason, Error, Malformed, Misuse, PeerMisbehaved, Why,
     chunk::{
@@ -335,7 +335,7 @@ impl Association {
         let agreed = self.extensions().common(peer.extensions);
         // RFC 9653 §5.2: each direction alone; we may leave it out when the peer announced so.
         self.zero_checksum = agreed.zero_checksum;
-        self.marks = Marks::new(agreed.ecn);
+        self.marks.begin(agreed.ecn);
         self.out.rto.progress();
         self.out.start(Agreed {
             first_tsn: serial::start(local_tsn),

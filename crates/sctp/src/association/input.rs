@@ -197,6 +197,9 @@ impl Association {
                 if effect.stale {
                     return Next::Continue;
                 }
+                if effect.progress {
+                    self.marks.on_arrived(self.out.newest_arrived());
+                }
                 if effect.progress || effect.advanced {
                     self.liveness.note_success();
                     self.liveness.note_activity(now);

@@ -180,8 +180,10 @@ impl Association {
         self.bound_size();
     }
 
-    /// Packets take another way: what was found out about the size that passes is forgotten.
+    /// Packets take another way: what was found out about the size that passes, and about
+    /// marks, is forgotten.
     pub fn path_changed(&mut self) {
+        self.marks.on_path();
         self.pmtu.restart();
         self.follow_size();
     }
@@ -266,6 +268,7 @@ impl Association {
         stats.chunks_refused = self.inc.refused();
         stats.duplicates_received = self.inc.duplicates();
         stats.zero_checksum = self.zero_checksum;
+        stats.marking = self.marks.are_sent();
         stats.packet_size = self.packet_size;
         stats.path_probes = self.pmtu.probes;
         stats.black_holes = self.pmtu.black_holes;

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use esp_wire::{Ecn, Instant, Train};
+use esp_wire::{Instant, Train};
 
 use super::{Association, Phase, timeout::heartbeat};
 use crate::{
@@ -191,8 +191,8 @@ impl Association {
                 break;
             }
         }
-        if self.marks.active && self.out.packets() > packets {
-            train.set_ecn(Ecn::Ect0);
+        if self.out.packets() > packets {
+            self.mark(train, packets);
         }
         self.after_transmit(now, stop);
         true

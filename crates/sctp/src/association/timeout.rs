@@ -78,6 +78,9 @@ impl Association {
     /// T3-rtx (RFC 9260 §6.3.3).
     fn on_retransmit_timer(&mut self, now: Instant) {
         self.timers.stop(Why::Probe);
+        if !self.out.is_probing_window() {
+            self.marks.on_timeout(self.out.packets() - 1);
+        }
         self.out.on_timeout(&mut self.channels, now);
         if self.pmtu.on_timeout() {
             self.follow_size();

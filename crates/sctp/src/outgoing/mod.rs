@@ -214,6 +214,11 @@ impl Outgoing {
         self.next_packet
     }
 
+    /// The number of the newest packet of which something has arrived.
+    pub(crate) fn newest_arrived(&self) -> u64 {
+        self.recovery.newest()
+    }
+
     /// The TSN sent last.
     pub(crate) fn last_tsn(&self) -> u64 {
         self.flight.next_tsn() - 1

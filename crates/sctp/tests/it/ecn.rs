@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use esp_sctp::{ChannelConfig, Config};
+use esp_sctp::{ChannelConfig, Config, Reliability};
 use esp_wire::{Ecn, Instant, Train};
 
 use crate::link::{Link, Net};
@@ -129,4 +129,69 @@ fn an_echo_of_what_was_never_sent_is_ignored() {
     }
     assert!(net.sides[0].stats().congestion_window.abs_diff(before) <= before / 4);
     assert!(net.now > Instant::ZERO && net.sides[0].is_connected());
+}
+
+#[test]
+fn a_path_that_swallows_what_is_marked_is_found_out() {
+    let (mut net, channel) = connected([true, true]);
+    net.swallows_marks = true;
+    let say = |net: &mut Net, len: usize| {
+        net.send(0, channel, &vec![1; len]);
+        net.run(Duration::from_secs(20));
+        net.sides[0].stats()
+    };
+    // Marked packets had got through: the first timeout interrupts the marks, the second ends them.
+    let first = say(&mut net, 500);
+    assert!((first.timeouts, first.marking) == (1, true), "{first:?}");
+    let second = say(&mut net, 5_000);
+    assert!(
+        (second.timeouts, second.marking) == (2, false),
+        "{second:?}"
+    );
+    let marked = net.marked[0];
+    let third = say(&mut net, 50_000);
+    assert_eq!((third.timeouts, net.marked[0]), (2, marked));
+    assert_eq!(net.messages(1).len(), 3);
+    // Another path may keep them; one that never does costs a single timeout.
+    net.sides[0].path_changed();
+    let fourth = say(&mut net, 5_000);
+    assert_eq!((fourth.timeouts, fourth.marking), (3, false));
+    net.sides[0].path_changed();
+    net.swallows_marks = false;
+    let fifth = say(&mut net, 50_000);
+    assert_eq!((fifth.timeouts, fifth.marking), (3, true));
+    assert!(net.marked[0] > marked + 40, "{} packets", net.marked[0]);
+    assert_eq!(net.messages(1).len(), 5);
+}
+
+#[test]
+fn messages_that_are_given_up_do_not_pass_for_arrived() {
+    let (mut net, _) = connected([true, true]);
+    let lossy = ChannelConfig::new("lossy").with_reliability(Reliability::MaxRetransmits(0));
+    let lossy = net.open(0, lossy);
+    net.run(Duration::from_secs(1));
+    net.sides[0].path_changed();
+    net.swallows_marks = true;
+    for round in 0..20 {
+        net.send(0, lossy, &[round; 500]);
+        net.run(Duration::from_millis(500));
+    }
+    let stats = net.sides[0].stats();
+    assert!(!stats.marking, "{stats:?}");
+    assert!(net.messages(1).len() > 10, "{}", net.messages(1).len());
+}
+
+#[test]
+fn where_the_layers_below_lose_marks_none_is_set() {
+    let (mut net, channel) = connected([true, true]);
+    net.sides[0].set_marks_carried(false);
+    let before = net.marked[0];
+    assert!(before > 0);
+    net.send(0, channel, &[1; 50_000]);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.marked[0], before);
+    net.sides[0].set_marks_carried(true);
+    net.send(0, channel, &[1; 50_000]);
+    net.run(Duration::from_secs(1));
+    assert!(net.marked[0] > before);
 }

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use esp_sctp::{Association, ChannelHandle, CloseReason, Config, Event};
-use esp_wire::{DataKind, Instant, Origin, Rng, Room, Train};
+use esp_wire::{DataKind, Ecn, Instant, Origin, Rng, Room, Train};
 
 /// What the link does to packets, each way.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +141,10 @@ pub(crate) struct Net {
     pub(crate) filter: Option<Filter>,
     /// Poll events as they come.
     pub(crate) polling: [bool; 2],
+    /// The link loses what is marked as ECN-capable.
+    pub(crate) swallows_marks: bool,
+    /// Packets that left marked.
+    pub(crate) marked: [usize; 2],
 }
 
 pub(crate) const ROOM: Room = Room { head: 13, tail: 16 };
@@ -171,6 +175,8 @@ impl Net {
             largest: 0,
             filter: None,
             polling: [true; 2],
+            swallows_marks: false,
+            marked: [0; 2],
         }
     }
 
@@ -227,6 +233,10 @@ impl Net {
     fn depart(&mut self, from: usize) {
         assert!(!self.train.is_empty());
         let packets: Vec<Vec<u8>> = self.train.segments().map(<[u8]>::to_vec).collect();
+        let marked = self.train.ecn() != Ecn::NotEct;
+        if marked {
+            self.marked[from] += packets.len();
+        }
         for packet in packets {
             self.packets[from] += 1;
             self.largest = self.largest.max(packet.len());
@@ -248,7 +258,7 @@ impl Net {
                 at = start + Duration::from_secs_f64(bits / self.link.rate as f64);
                 self.busy[from] = at;
             }
-            if self.rng.chance(self.link.loss) {
+            if (marked && self.swallows_marks) || self.rng.chance(self.link.loss) {
                 continue;
             }
             let copies = 1 + usize::from(self.rng.chance(self.link.duplication));
