@@ -23,8 +23,11 @@ use crate::{
 use reassembly::{Key, Label, Reassembly, Received};
 use tracker::{Tracker, Verdict};
 
-/// Bookkeeping of one complete message, in bytes.
-pub(crate) const MESSAGE_OVERHEAD: usize = 96;
+/// What a complete message of `len` bytes is charged: about half at least of what it costs, with its
+/// bookkeeping and a buffer that comes in sizes of its own.
+fn charge_of(len: usize) -> usize {
+    len.max(128) + 32
+}
 /// The window that is left beyond the bound, in bytes.
 const LEAST_WINDOW: usize = 64 << 10;
 /// Free buffers that are kept for the next messages, in bytes.
@@ -112,7 +115,7 @@ impl Incoming {
 
     /// A complete message stays in memory.
     pub(crate) fn charge(&mut self, len: usize) {
-        self.complete += len + MESSAGE_OVERHEAD;
+        self.complete += charge_of(len);
     }
 
     /// The application is done with a message.
@@ -123,7 +126,7 @@ impl Incoming {
 
     /// The application has taken a message of `len` bytes away.
     pub(crate) fn release(&mut self, len: usize) {
-        self.complete = self.complete.saturating_sub(len + MESSAGE_OVERHEAD);
+        self.complete = self.complete.saturating_sub(charge_of(len));
     }
 
     /// True when a chunk fits into memory, or must be taken nevertheless to make progress.
