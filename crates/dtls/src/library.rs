@@ -83,6 +83,27 @@ impl Outlet {
         Ok(())
     }
 
+    /// Takes what the library says that is no packet and no time.
+    fn note(&mut self, output: Output<'_>) {
+        match output {
+            Output::Connected => self.complete = true,
+            Output::PeerCert(certificate) => self.peer_certificate = Some(certificate.to_vec()),
+            Output::KeyingMaterial(material, profile) => {
+                self.keying = SrtpProfile::from_library(profile)
+                    .map(|profile| (profile, Zeroizing::new(material.to_vec())));
+            }
+            Output::ApplicationData(data) => self.receive(data),
+            Output::CloseNotify => self.peer_closed = true,
+            _ => {}
+        }
+    }
+
+    /// Holds application data of the peer, as far as there is room.
+    pub(crate) fn receive(&mut self, data: &[u8]) {
+        let kept = self.inbox.push(data, self.max_held);
+        self.dropped += u64::from(!kept);
+    }
+
     pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
         if self.spare.len() < SPARE && !self.complete {
             self.spare.push(buffer);
@@ -350,20 +371,7 @@ impl Library {
                     outlet.deadline = self.clock.moment(at, now);
                     break;
                 }
-                Output::Connected => outlet.complete = true,
-                Output::PeerCert(certificate) => {
-                    outlet.peer_certificate = Some(certificate.to_vec());
-                }
-                Output::KeyingMaterial(material, profile) => {
-                    outlet.keying = SrtpProfile::from_library(profile)
-                        .map(|profile| (profile, Zeroizing::new(material.to_vec())));
-                }
-                Output::ApplicationData(data) => {
-                    let kept = outlet.inbox.push(data, outlet.max_held);
-                    outlet.dropped += u64::from(!kept);
-                }
-                Output::CloseNotify => outlet.peer_closed = true,
-                _ => {}
+                other => outlet.note(other),
             }
         }
         if outlet.complete && !self.scratch.is_empty() {
@@ -396,9 +404,7 @@ impl Library {
             return second.seal(record, head, tail);
         }
         let len = record.len();
-        let payload = record
-            .get(head..len.saturating_sub(tail))
-            .ok_or(Error::Misuse("the segment is shorter than a record"))?;
+        let payload = payload_of(record, head, tail)?;
         let Some(dtls) = &mut self.dtls else {
             return Err(Error::Library("it has retired".into()));
         };
@@ -409,6 +415,13 @@ impl Library {
             _ => Err(Error::Library("a record of another size came out".into())),
         }
     }
+}
+
+/// The payload of a segment with room for what a record adds.
+pub(crate) fn payload_of(record: &[u8], head: usize, tail: usize) -> Result<&[u8], Error> {
+    record
+        .get(head..record.len().saturating_sub(tail))
+        .ok_or(Error::Misuse("the segment is shorter than a record"))
 }
 
 /// The first library.

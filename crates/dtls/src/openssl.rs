@@ -19,7 +19,7 @@ use openssl::x509::X509;
 use zeroize::Zeroizing;
 
 use crate::config::MAX_QUEUED;
-use crate::library::Outlet;
+use crate::library::{Outlet, payload_of};
 use crate::{Config, Error, SrtpProfile, Version, Versions, Violation};
 
 /// So often it may look whether a flight is to be repeated.
@@ -207,10 +207,7 @@ impl OpenSsl {
         self.scratch.resize(MAX_RECORD, 0);
         loop {
             match self.session.ssl_read(&mut self.scratch) {
-                Ok(len) => {
-                    let kept = outlet.inbox.push(&self.scratch[..len], outlet.max_held);
-                    outlet.dropped += u64::from(!kept);
-                }
+                Ok(len) => outlet.receive(&self.scratch[..len]),
                 Err(error) if waits(&error) => return Ok(()),
                 Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
                     outlet.peer_closed = true;
@@ -228,9 +225,7 @@ impl OpenSsl {
         head: usize,
         tail: usize,
     ) -> Result<(), Error> {
-        let payload = record
-            .get(head..record.len().saturating_sub(tail))
-            .ok_or(Error::Misuse("the segment is shorter than a record"))?;
+        let payload = payload_of(record, head, tail)?;
         if payload.is_empty() {
             return Err(Error::Misuse("an empty record cannot be sealed"));
         }
