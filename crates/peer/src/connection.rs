@@ -29,6 +29,12 @@ pub trait PeerConnection: Send + Sync {
     /// Hands over a message from the peer: a description or a candidate.
     fn send_msg(&self, msg: &Signal<'_>) -> Result<(), Error>;
 
+    /// Tells that the signaling, which was away for a while, carries messages again, so that what it may have lost
+    /// is said once more. An implementation may do without.
+    fn signaling_restored(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Sends one packet of sound.
     ///
     /// # Errors

@@ -345,7 +345,8 @@ impl Peer {
     }
 
     /// Restarts ICE: new credentials and candidates are offered, the connection goes on meanwhile
-    /// (RFC 8445 §9). When both sides do so at once, the controlled one gives way.
+    /// (RFC 8445 §9). When both sides do so at once, the controlled one gives way. An offer that was not answered
+    /// yet is made once more.
     ///
     /// # Errors
     /// [`Error::WrongState`] before the peers have agreed on anything, and while a description is under way.
@@ -355,6 +356,16 @@ impl Peer {
         let done = call.restart_ice(now);
         self.advance(now);
         done
+    }
+
+    /// Tells that the signaling, which was away for a while, carries messages again: what it may have lost of a restart
+    /// of ICE is said once more, and a path that is in doubt is restarted. Otherwise it does nothing.
+    pub fn signaling_restored(&mut self, now: Instant) -> Result<(), Error> {
+        if let Some(call) = &mut self.call {
+            call.on_signaling_restored(now, &self.config);
+        }
+        self.advance(now);
+        Ok(())
     }
 
     /// Ends the connection, if there is one; another may follow.

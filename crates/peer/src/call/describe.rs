@@ -111,7 +111,11 @@ impl Call {
             max_message_size: local::max_message_size(&config.sctp),
             sctp_init: self.local_init(config),
         });
-        local.candidates = self.negotiation.candidates.clone();
+        // RFC 8829 §5.2.2: what is described again names what was told before.
+        local.candidates = match self.negotiation.told {
+            true => self.ice.candidate_lines().collect(),
+            false => self.negotiation.candidates.clone(),
+        };
         local.end_of_candidates = self.negotiation.gathered;
         // RFC 8842 §5.3: whoever may choose should be active.
         local.dtls_role = DtlsRole::Active;
@@ -120,6 +124,7 @@ impl Call {
 
     fn send_description(&mut self, description: &Description, local: &Local) {
         self.negotiation.described = true;
+        self.negotiation.told = true;
         self.negotiation.candidates.clear();
         self.queue
             .push_back(Event::Msg(Signal::Sdp(Cow::Owned(description.to_string()))));
@@ -157,6 +162,7 @@ impl Call {
     /// Our credentials changed: candidates are gathered and told anew.
     pub(super) fn on_local_restart(&mut self) {
         self.negotiation.gathered = false;
+        self.negotiation.told = false;
         self.negotiation.candidates.clear();
     }
 

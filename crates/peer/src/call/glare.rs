@@ -32,6 +32,7 @@ impl Call {
     ) -> Result<(), Error> {
         self.negotiation.offered = None;
         self.negotiation.offer_again = false;
+        self.negotiation.answered = None;
         match &self.negotiation.agreed {
             // RFC 8445 §6.1.1: whoever offered controls.
             None => self.ice.set_role(Role::Controlled),

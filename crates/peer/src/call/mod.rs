@@ -64,6 +64,10 @@ struct Negotiation {
     gathered: bool,
     /// ICE restarts: an offer is to be made.
     offer_again: bool,
+    /// What is gathered now was told already.
+    told: bool,
+    /// What the answer to our offer said; none where the peer offered last.
+    answered: Option<u64>,
     /// Whether both sides described their INIT chunks, once it is agreed on.
     snap: Option<bool>,
     /// Gathering took too long: describe with what there is.
@@ -135,7 +139,44 @@ pub(crate) struct Call {
     interrupted: bool,
     /// When ICE is restarted unless the path comes back.
     restart_at: Option<Instant>,
+    /// When an offer that was not answered is made again.
+    repeat_at: Option<Instant>,
+    /// How often a signaling that came back has restarted ICE since the path was lost.
+    resumptions: u32,
     dtls_started: bool,
+}
+
+/// What there is of a call from the beginning: ICE, DTLS, and RTP where media may be agreed on.
+fn engines(
+    config: &PeerConfig,
+    origin: &Origin,
+    now: Instant,
+    role: Role,
+) -> Result<(Agent, Dtls, Option<Session>), Error> {
+    let misuse = |what: &dyn std::fmt::Display| Error::InvalidArgument(what.to_string());
+    let ice = config
+        .ice
+        .clone()
+        .with_role(role)
+        .with_policy(config.policy)
+        .with_gather_timeout(config.gather_timeout);
+    let mut ice = Agent::new(ice, origin.fork("ice")).map_err(|error| misuse(&error))?;
+    ice.set_servers(now, &config.servers);
+    let certificate = config
+        .certificate
+        .clone()
+        .ok_or(Error::WrongState("the peer has no certificate"))?;
+    let dtls = esp_dtls::Config::new(certificate)
+        .with_versions(config.dtls)
+        .with_backend(config.dtls_backend);
+    let dtls = Dtls::new(&dtls, origin).map_err(|error| misuse(&error))?;
+    let rtp = match config.has_media() {
+        true => Some(
+            Session::new(config.rtp.clone(), origin.fork("rtp")).map_err(|error| misuse(&error))?,
+        ),
+        false => None,
+    };
+    Ok((ice, dtls, rtp))
 }
 
 impl Call {
@@ -152,30 +193,7 @@ impl Call {
             unix: origin.unix_at(now),
             ..origin.fork(&format!("call {number}"))
         };
-        let misuse = |what: &dyn std::fmt::Display| Error::InvalidArgument(what.to_string());
-        let ice = config
-            .ice
-            .clone()
-            .with_role(role)
-            .with_policy(config.policy)
-            .with_gather_timeout(config.gather_timeout);
-        let mut ice = Agent::new(ice, origin.fork("ice")).map_err(|error| misuse(&error))?;
-        ice.set_servers(now, &config.servers);
-        let certificate = config
-            .certificate
-            .clone()
-            .ok_or(Error::WrongState("the peer has no certificate"))?;
-        let dtls = esp_dtls::Config::new(certificate)
-            .with_versions(config.dtls)
-            .with_backend(config.dtls_backend);
-        let dtls = Dtls::new(&dtls, &origin).map_err(|error| misuse(&error))?;
-        let rtp = match config.has_media() {
-            true => Some(
-                Session::new(config.rtp.clone(), origin.fork("rtp"))
-                    .map_err(|error| misuse(&error))?,
-            ),
-            false => None,
-        };
+        let (ice, dtls, rtp) = engines(config, &origin, now, role)?;
         // RFC 8829 §5.2.1: a random number below 2^63; low enough for those who read it as signed.
         let session_id = esp_wire::Rng::new(origin.seed).fork("session id").u64() >> 2;
         Ok(Call {
@@ -206,6 +224,8 @@ impl Call {
             connect_by: None,
             interrupted: false,
             restart_at: None,
+            repeat_at: None,
+            resumptions: 0,
             dtls_started: false,
         })
     }
@@ -239,10 +259,11 @@ impl Call {
 
     pub(crate) fn poll_timeout(&self) -> Option<Deadline<Why>> {
         let deadline = |at: Option<Instant>, why| at.map(|at| Deadline { at, why });
-        let connect = Deadline::earlier(
-            deadline(self.connect_by, Why::Connect),
+        let restart = Deadline::earlier(
             deadline(self.restart_at, Why::Restart),
+            deadline(self.repeat_at, Why::Restart),
         );
+        let connect = Deadline::earlier(deadline(self.connect_by, Why::Connect), restart);
         [
             self.ice.poll_timeout().map(|due| due.map(Why::Ice)),
             self.dtls.poll_timeout().map(|due| due.map(Why::Dtls)),

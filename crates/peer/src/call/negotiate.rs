@@ -1,6 +1,7 @@
 //! The peer's description and candidates, and what both sides agreed on.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use esp_dtls::{DtlsRole, Fingerprint};
@@ -28,27 +29,59 @@ impl Call {
             return match self.gives_way(ours, &remote) {
                 true => self.roll_back(now, config, remote),
                 // The peer gives way, and answers our offer.
-                false => Ok(()),
+                false => {
+                    self.on_offer_beside_ours(now);
+                    Ok(())
+                }
             };
         }
         match self.negotiation.offered.take() {
             Some(offer) => match esp_sdp::accept(&offer, &remote) {
-                Ok(agreed) => self.agree(now, config, agreed),
+                Ok(agreed) => {
+                    self.negotiation.answered = Some(gist(text));
+                    self.agree(now, config, agreed)
+                }
                 Err(error) => {
                     // A good answer may still come.
                     self.negotiation.offered = Some(offer);
                     Err(bad(error))
                 }
             },
+            None if self.is_answer_again(&remote, text) => {
+                self.take_candidates_again(now, &remote);
+                Ok(())
+            }
             None => {
+                // One that waits for its answer has restarted ICE already.
+                let waiting = self.negotiation.to_answer.as_ref();
+                let again = waiting.is_some_and(|known| known.version() == remote.version());
                 if let Some(agreed) = &self.negotiation.agreed
                     && remote.restarts_ice(agreed)
+                    && !again
                 {
                     self.ice.restart(now);
                     self.on_local_restart();
                 }
+                self.negotiation.answered = None;
                 self.negotiation.to_answer = Some(Box::new(remote));
                 self.describe(now, config)
+            }
+        }
+    }
+
+    /// Whether the peer says the answer once more that it has given: an offer of ours arrived twice, or the answer did.
+    /// To answer an answer would have no end.
+    fn is_answer_again(&self, remote: &Description, text: &str) -> bool {
+        // RFC 8842 §5.3: who is older may offer with a role, too; then there is something new in it.
+        !remote.leaves_setup() && self.negotiation.answered == Some(gist(text))
+    }
+
+    /// Candidates that had been told before may have been lost on their way.
+    fn take_candidates_again(&mut self, now: Instant, remote: &Description) {
+        for section in remote.sections() {
+            for candidate in &section.candidates {
+                // One that makes no sense does not spoil the others.
+                let _ = self.on_remote_candidate(now, candidate, Some(&section.mid), None);
             }
         }
     }
@@ -218,4 +251,21 @@ impl Call {
             Setup::Passive => DtlsRole::Server,
         })
     }
+}
+
+/// What a description says, but for its version and for the candidates, which come and go.
+fn gist(text: &str) -> u64 {
+    let mut gist = DefaultHasher::new();
+    for line in text.lines() {
+        let varies = ["o=", "c=", "a=candidate:", "a=end-of-candidates", "a=rtcp:"];
+        if varies.iter().any(|name| line.starts_with(name)) {
+            continue;
+        }
+        let mut words = line.split(' ');
+        words.next().hash(&mut gist);
+        // The port of an m-line is that of a candidate.
+        let rest = words.skip(usize::from(line.starts_with("m=")));
+        rest.for_each(|word| word.hash(&mut gist));
+    }
+    gist.finish()
 }

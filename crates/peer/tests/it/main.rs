@@ -10,5 +10,6 @@ mod media;
 mod mtu;
 mod parts;
 mod paths;
+mod restarts;
 mod snap;
 mod station;

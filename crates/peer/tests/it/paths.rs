@@ -2,29 +2,11 @@
 
 use std::time::Duration;
 
-use esp_netsim::HostId;
-use esp_wire::{DataFrame, DataKind, IcePolicy, IceServer};
+use esp_wire::{IcePolicy, IceServer};
 
 use crate::station::{World, everything};
 
 const DELAY: Duration = Duration::from_millis(10);
-
-fn say(world: &mut World, text: &[u8]) {
-    let data = DataFrame {
-        stream_id: world.a().channels[0].stream_id,
-        kind: DataKind::Text,
-        data: text,
-    };
-    world.at_a(|peer, now| peer.send_data(now, data)).unwrap();
-    world.run_until(|_, b| b.data.iter().any(|(_, _, data)| data == text));
-}
-
-fn cut(world: &mut World, host: HostId, cut: bool) {
-    let address = world.net.address(host);
-    let (up, down) = world.net.link_mut(host, address);
-    let loss = if cut { 1.0 } else { 0.0 };
-    (up.loss, down.loss) = (loss, loss);
-}
 
 #[test]
 fn relayed_calls_carry_everything_over_each_transport() {
@@ -46,8 +28,8 @@ fn relayed_calls_carry_everything_over_each_transport() {
         world.connect();
         world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
         let long = vec![b'x'; 40_000];
-        say(&mut world, &long);
-        say(&mut world, b"bye");
+        world.say(&long);
+        world.say(b"bye");
         let now = world.net.now();
         let pairs = world.a().peer.report(now).pairs;
         let relayed = |kind: &dyn std::fmt::Debug| format!("{kind:?}") == "Relayed";
@@ -66,11 +48,11 @@ fn an_outage_longer_than_consent_is_survived_by_a_restart() {
         let mut world = World::new(41, DELAY, config(), config());
         world.connect();
         world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
-        say(&mut world, b"before");
+        world.say(b"before");
         let host = world.answerer;
-        cut(&mut world, host, true);
+        world.cut(host, true);
         world.net.run_for(Duration::from_secs(40));
-        cut(&mut world, host, false);
+        world.cut(host, false);
         world.net.run_for(Duration::from_secs(20));
         let recovered = world
             .a()
@@ -79,7 +61,7 @@ fn an_outage_longer_than_consent_is_survived_by_a_restart() {
             .any(|notice| notice.contains("Recovered"));
         assert_eq!(recovered, restart, "{:#?}", world.a().notices);
         if restart {
-            say(&mut world, b"after");
+            world.say(b"after");
         }
     }
 }

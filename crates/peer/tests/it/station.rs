@@ -9,8 +9,8 @@ use std::time::Duration;
 use esp_netsim::{Endpoint, HostId, Net};
 use esp_peer::{Certificate, ChannelInfo, Event, NegotiatedMedia, Peer, PeerConfig, State};
 use esp_wire::{
-    Action, AudioInfo, Codec, DataKind, Destination, Direction, Ecn, Input, Instant, Role, Signal,
-    Train, VideoInfo,
+    Action, AudioInfo, Codec, DataFrame, DataKind, Destination, Direction, Ecn, Input, Instant,
+    Role, Signal, Train, VideoInfo,
 };
 
 type Post = Rc<RefCell<VecDeque<(Instant, Signal<'static>)>>>;
@@ -37,6 +37,9 @@ pub(crate) struct Station {
     /// Signals on their way here.
     inbox: Post,
     outbox: Post,
+    /// Its link to the signaling is dead: what is said here, and what is said to here, is lost.
+    pub(crate) mute: bool,
+    pub(crate) deaf: bool,
     delay: Duration,
     now: Instant,
 }
@@ -60,6 +63,8 @@ impl Station {
             last_sent: None,
             inbox,
             outbox,
+            mute: false,
+            deaf: false,
             delay,
             now: Instant::ZERO,
         }
@@ -83,7 +88,9 @@ impl Station {
                 return;
             }
             let signal = self.inbox.borrow_mut().pop_front();
-            if let Some((_, signal)) = signal {
+            if let Some((_, signal)) = signal
+                && !self.deaf
+            {
                 let _ = self.peer.handle_signal(now, &signal);
             }
         }
@@ -96,9 +103,10 @@ impl Station {
                 Event::Msg(signal) => {
                     let signal = signal.into_owned();
                     self.sent.push(signal.clone());
-                    self.outbox
-                        .borrow_mut()
-                        .push_back((self.now + self.delay, signal));
+                    if !self.mute {
+                        let arrives = self.now + self.delay;
+                        self.outbox.borrow_mut().push_back((arrives, signal));
+                    }
                 }
                 Event::Audio(frame) => self.audio.push((frame.pts, frame.data.to_vec())),
                 Event::Video(frame) => self.video.push((frame.pts, frame.data.to_vec())),
@@ -240,6 +248,32 @@ impl World {
             self.net.endpoint_mut(host).delay = delay;
         }
         self
+    }
+
+    /// Has the offerer say something on its first channel, and waits until it was heard.
+    pub(crate) fn say(&mut self, text: &[u8]) {
+        let data = DataFrame {
+            stream_id: self.a().channels[0].stream_id,
+            kind: DataKind::Text,
+            data: text,
+        };
+        self.at_a(|peer, now| peer.send_data(now, data)).unwrap();
+        self.run_until(|_, b| b.data.iter().any(|(_, _, data)| data == text));
+    }
+
+    /// Takes a host off the network, or puts it back.
+    pub(crate) fn cut(&mut self, host: HostId, cut: bool) {
+        let address = self.net.address(host);
+        let (up, down) = self.net.link_mut(host, address);
+        let loss = if cut { 1.0 } else { 0.0 };
+        (up.loss, down.loss) = (loss, loss);
+    }
+
+    /// A letter of one to the other, from outside of both.
+    pub(crate) fn post(&mut self, to: HostId, signal: Signal<'static>) {
+        let now = self.net.now();
+        let station = self.net.endpoint_mut(to);
+        station.inbox.borrow_mut().push_back((now, signal));
     }
 
     /// Begins a connection on both sides.
