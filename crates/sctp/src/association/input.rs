@@ -15,6 +15,7 @@ use crate::{
     },
     incoming::Taken,
     packet::Header,
+    serial,
 };
 
 /// Whether the rest of a packet is read.
@@ -304,8 +305,12 @@ impl Association {
             return;
         }
         if let Some(cumulative) = value.first_chunk::<4>() {
-            // RFC 9260 §9.2: it acknowledges like a SACK without blocks.
-            self.on_plain_ack(now, *cumulative);
+            // RFC 9260 §9.2: it acknowledges like a SACK without blocks. Some peers put a TSN of their own
+            // there, which says nothing.
+            let last = self.out.last_tsn();
+            if serial::unwrap32(last, u32::from_be_bytes(*cumulative)) <= last {
+                self.on_plain_ack(now, *cumulative);
+            }
         }
         self.on_shutdown(now);
     }

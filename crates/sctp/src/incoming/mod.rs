@@ -26,7 +26,7 @@ use tracker::{Tracker, Verdict};
 /// What a complete message of `len` bytes is charged: about half at least of what it costs, with its
 /// bookkeeping and a buffer that comes in sizes of its own.
 fn charge_of(len: usize) -> usize {
-    len.max(128) + 32
+    len.max(64) + 32
 }
 /// The window that is left beyond the bound, in bytes.
 const LEAST_WINDOW: usize = 64 << 10;
