@@ -152,6 +152,15 @@ impl PeerConfig {
         self
     }
 
+    /// With these bounds on the memory of data channels, in bytes: what may wait to be sent and acknowledged, and
+    /// what may wait for its missing fragments or for the application. 4 MiB each by default, of which an association takes
+    /// what its flow needs and gives it back; a device with little memory takes 100,000 each, as `esp_peer` does.
+    /// Messages handed over whole are then announced and accepted up to `receive`.
+    pub fn with_data_memory(mut self, send: usize, receive: usize) -> Self {
+        self.sctp = self.sctp.with_buffers(send, receive);
+        self
+    }
+
     /// With messages handed over whole, or larger ones in parts.
     pub fn with_delivery(mut self, delivery: esp_sctp::Delivery) -> Self {
         self.sctp.delivery = delivery;

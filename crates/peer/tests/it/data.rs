@@ -203,3 +203,22 @@ fn under_heavy_loss_each_channel_delivers_what_its_policy_says() {
         }
     }
 }
+
+#[test]
+fn a_device_with_little_memory_takes_what_it_has_room_for() {
+    const MEMORY: usize = 100_000;
+    let small = reliable().with_data_memory(MEMORY, MEMORY);
+    let mut world = World::new(14, Duration::from_millis(10), reliable(), small);
+    world.connect();
+    world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
+    world.net.loss(0.02);
+    let stream_id = world.a().channels[0].stream_id;
+    // A single message can fill it, a larger one is refused by the sender, with the limit.
+    let error = send(&mut world, stream_id, &message(MEMORY + 1)).unwrap_err();
+    assert!(error.to_string().contains("100000"), "{error}");
+    for sent in 0..30 {
+        send(&mut world, stream_id, &message(MEMORY)).unwrap();
+        world.run_until(|_, b| b.data.len() > sent);
+        assert!(world.b().data[sent].2 == message(MEMORY), "bytes differ");
+    }
+}
