@@ -130,7 +130,11 @@ impl Http {
                 .call(),
         };
         sent.map_err(|error| {
-            Error::Unreachable(format!("{} cannot be reached: {error}", url.origin()))
+            let why = match &error {
+                ureq::Error::Io(error) => esp_trust::words_of_io(error),
+                other => other.to_string(),
+            };
+            Error::Unreachable(format!("{} cannot be reached: {why}", url.origin()))
         })
     }
 }

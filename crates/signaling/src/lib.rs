@@ -15,6 +15,7 @@ mod url;
 
 pub use apprtc::{AppRtc, AppRtcConfig, Retry};
 pub use error::Error;
+pub use esp_trust::{OTHER_NAME, UNTRUSTED};
 pub use pair::{Pair, pair};
 pub use tls::Trust;
 pub use traits::{IceCause, IceInfo, Signaling, SignalingEvents};

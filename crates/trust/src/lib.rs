@@ -1,6 +1,9 @@
 //! Which servers' certificates are believed: one rule for all that speak TLS or DTLS to a server.
 
 mod shown;
+mod words;
+
+pub use self::words::{OTHER_NAME, UNTRUSTED, words, words_of_io};
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,8 +3,9 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
+use esp_trust::{words, words_of_io};
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConnection, Error};
+use rustls::{ClientConnection, Error};
 
 use super::stream::Queue;
 use crate::trust::TlsClient;
@@ -114,39 +115,9 @@ pub(super) fn server_name(
 }
 
 fn in_words(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
-        Some(inner) => io::Error::other(words(inner)),
-        None => error,
-    }
-}
-
-pub(super) fn words(error: &Error) -> String {
-    match error {
-        Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => {
-                "no trusted root has signed the server's certificate".into()
-            }
-            CertificateError::NotValidForName => {
-                "the server's certificate is for another name".into()
-            }
-            CertificateError::NotValidForNameContext {
-                expected,
-                presented,
-            } => format!(
-                "the server's certificate is for {}, not for {}",
-                presented.join(", "),
-                expected.to_str()
-            ),
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "the server's certificate has expired".into()
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "the server's certificate is not valid yet (is this host's clock right?)".into()
-            }
-            other => format!("the server's certificate is refused: {other}"),
-        },
-        Error::InvalidMessage(_) => "the server does not speak TLS on this port".into(),
-        other => format!("TLS: {other}"),
+    let is_tls = error.get_ref().is_some_and(|inner| inner.is::<Error>());
+    match is_tls {
+        true => io::Error::other(words_of_io(&error)),
+        false => error,
     }
 }

@@ -232,6 +232,9 @@ fn upgrade(
                     response.status()
                 )));
             }
+            Err(HandshakeError::Failure(tungstenite::Error::Io(error))) => {
+                return Err(lost(esp_trust::words_of_io(&error)));
+            }
             Err(HandshakeError::Failure(error)) => return Err(lost(error.to_string())),
         };
         if (opening.stopping)() {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use esp_sdp::Fingerprint;
-use esp_signaling::{AppRtc, AppRtcConfig, IceCause, Retry, Signaling, Trust};
+use esp_signaling::{
+    AppRtc, AppRtcConfig, IceCause, OTHER_NAME, Retry, Signaling, Trust, UNTRUSTED,
+};
 use esp_wire::Role;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -16,12 +18,18 @@ use crate::{Ear, Told, custom, recorder};
 
 /// TLS before a fake server: bytes are passed on both ways.
 fn tls_before(fake: &Fake) -> (SocketAddr, String, Vec<u8>) {
+    tls_in(fake, |_| ())
+}
+
+/// The same with a certificate of other terms.
+fn tls_in(
+    fake: &Fake,
+    change: impl FnOnce(&mut rcgen::CertificateParams),
+) -> (SocketAddr, String, Vec<u8>) {
     let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned()];
-    let cert = rcgen::CertificateParams::new(names)
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
+    let mut terms = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    change(&mut terms);
+    let cert = terms.self_signed(&key).unwrap();
     let (pem, der) = (cert.pem(), cert.der().to_vec());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -146,8 +154,41 @@ fn authorities_of_ones_own_and_the_public_ones() {
     let (address, pem, _) = tls_before(&fake);
     let own = Trust::Authorities(pem);
     let public = start(&format!("https://{address}/r/demo"), Trust::Public);
-    assert!(public.1.words().contains("cannot be reached"));
+    let words = public.1.words();
+    assert!(words.contains("cannot be reached"), "{words}");
+    assert!(words.contains(UNTRUSTED), "{words}");
     // The name must fit too: the certificate is that of localhost.
     let (_client, ear) = start(&format!("https://{address}/r/demo"), own);
-    assert!(ear.words().contains("cannot be reached"));
+    let words = ear.words();
+    assert!(words.contains(OTHER_NAME), "{words}");
+    assert!(words.contains("localhost, not 127.0.0.1"), "{words}");
+}
+
+#[test]
+fn a_server_that_is_not_secured_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/r/demo", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let (_client, ear) = start(&url, Trust::Public);
+    let words = ear.words();
+    assert!(words.contains("does not speak TLS"), "{words}");
+}
+
+#[test]
+fn a_certificate_out_of_its_time_is_told_as_such() {
+    for (years, words) in [(2001..2002, "has expired"), (2999..3000, "not valid yet")] {
+        let fake = Fake::start();
+        let (address, pem, _) = tls_in(&fake, |certificate| {
+            certificate.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+            certificate.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        });
+        let url = format!("https://localhost:{}/r/demo", address.port());
+        let (_client, ear) = start(&url, Trust::Authorities(pem));
+        let told = ear.words();
+        assert!(told.contains(words), "{told}");
+    }
 }

@@ -168,7 +168,7 @@ impl Association {
         if let Err(error) = judged {
             // The alert is a courtesy.
             let _ = self.session.shutdown();
-            return Err(tls::words(&error));
+            return Err(esp_trust::words(&error));
         }
         Ok(())
     }
