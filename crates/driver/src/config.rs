@@ -38,8 +38,8 @@ pub struct DriverConfig {
     /// The UDP port that all peers of a shard share on each address of this host, for servers with a firewall
     /// that lets in one port: shard `n`, counted from 0, takes this port plus `n`; 0 lets the system choose.
     /// With `None` each peer has sockets of its own. Peers with a port range of their own
-    /// (`ice::Config::ports`) do not share. TURN over UDP works for one peer of a shard only, since the server
-    /// knows its clients by address and port.
+    /// (`ice::Config::ports`) do not share. A TURN server knows its clients by address and port: towards servers over
+    /// UDP each peer has sockets of its own, on ports of the system's choice, which nobody has to reach.
     pub shared_port: Option<u16>,
     /// Whether the peers of all drivers of this process together begin at most one check or request to a
     /// server in 5 ms (RFC 8445 §14.2).

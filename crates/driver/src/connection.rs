@@ -181,6 +181,7 @@ fn fitted(mut config: PeerConfig, driver: &DriverConfig) -> PeerConfig {
         config.ice.shared_pacer.get_or_insert_with(|| PACER.clone());
     }
     config.ecn &= crate::marks::are_told();
+    config.ice.relays_apart |= driver.shared_port.is_some();
     config
 }
 
@@ -201,6 +202,10 @@ impl PeerConnection for Connection {
     fn send_msg(&self, msg: &Signal<'_>) -> Result<(), Error> {
         let msg = msg.clone().into_owned();
         self.run(move |peer, now| peer.handle_signal(now, &msg))
+    }
+
+    fn signaling_restored(&self) -> Result<(), Error> {
+        self.run(|peer, now| peer.signaling_restored(now))
     }
 
     fn send_audio(&self, frame: Frame<'_>) -> Result<(), Error> {

@@ -6,11 +6,12 @@
 //! 3. A far end whose request a peer has answered with success, or that has answered a peer's request so,
 //!    belongs to that peer: what else comes from there is for it.
 //! 4. All that fits nothing is dropped and counted ([`Report`](esp_peer::Report)).
+//! 5. A second socket on the same address is a peer's own: allocations on TURN servers need one.
 //!
 //! Tables are bounded: noise takes no place in them, since nothing is learned from what was not answered.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +151,12 @@ pub(super) struct Commons {
 }
 
 impl Commons {
+    /// Whether a peer uses the common socket of an address; what else it opens there is its own.
+    pub(super) fn has_joined(&self, place: usize, address: IpAddr) -> bool {
+        let mut list = self.list.iter();
+        list.any(|(_, it)| it.local.ip() == address && it.name_of(place).is_some())
+    }
+
     /// Gives a peer the common socket of an address, which is opened if there is none.
     ///
     /// # Errors
@@ -168,9 +175,6 @@ impl Commons {
             common.local.ip() == local.ip() && (port == 0 || common.local.port() == port)
         };
         if let Some((_, common)) = self.list.iter_mut().find(|(_, common)| same(common)) {
-            if common.name_of(place).is_some() {
-                return Err(format!("{}: it has this socket already", common.local));
-            }
             common.users.push((place, id));
             return Ok((Arc::clone(&common.socket), common.local));
         }

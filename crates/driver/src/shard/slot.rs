@@ -307,7 +307,9 @@ impl Slot {
 
     fn bind(&mut self, now: Instant, id: SocketId, local: SocketAddr, shard: &mut Serviced<'_>) {
         let tools = &mut shard.tools;
-        if let Some(port) = shard.common_port.filter(|_| local.port() == 0) {
+        let place = self.key.place;
+        let shares = local.port() == 0 && !shard.commons.has_joined(place, local.ip());
+        if let Some(port) = shard.common_port.filter(|_| shares) {
             let joined = shard.commons.join(local, port, id, tools);
             let opened = joined.map(|(socket, local)| {
                 self.sockets.push((id, socket));

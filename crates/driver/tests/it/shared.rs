@@ -8,9 +8,11 @@ use esp_driver::{Driver, DriverConfig};
 use esp_peer::ice::InterfaceFilter;
 use esp_peer::{PeerConnection, State};
 use esp_stun::{Key, MessageBuilder, Method, TransactionId};
-use esp_wire::{DataFrame, DataKind, Direction, Role};
+use esp_wire::{DataFrame, DataKind, Direction, IcePolicy, IceServer, Role};
 
 use crate::pair::{End, begin, driver, ends};
+use crate::turn::talk;
+use crate::turn_server::Server;
 
 const PEERS: usize = 50;
 
@@ -139,4 +141,29 @@ fn those_that_leave_disturb_nobody_and_a_restart_is_followed() {
     begin(&comes);
     comes[0].wait_state(State::Connected);
     assert_eq!(ports(&comes[1]), port);
+}
+
+#[test]
+fn all_peers_of_a_port_have_relays_over_udp() {
+    let turn = Server::start("user", "secret");
+    let shared = Driver::start(DriverConfig::default().with_shared_port(Some(0))).unwrap();
+    let url = format!("turn:{}", turn.udp);
+    let pairs: Vec<[End; 2]> = (0..3)
+        .map(|_| {
+            ends(
+                &|mut config, handler| {
+                    config.policy = IcePolicy::Relay;
+                    config.servers = vec![IceServer::turn(&url, "user", "secret")];
+                    shared.open(config, handler).unwrap()
+                },
+                [None, None],
+            )
+        })
+        .collect();
+    for pair in &pairs {
+        begin(pair);
+    }
+    for pair in &pairs {
+        talk(pair);
+    }
 }
