@@ -208,21 +208,26 @@ fn by_mdns(daemon: &ServiceDaemon, name: &str, timeout: Duration) -> Vec<IpAddr>
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+#[path = "../tests/it/alone.rs"]
+mod alone;
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
     #[test]
     fn a_name_that_is_published_resolves_until_it_is_withdrawn() {
+        let name = "resolver::tests::a_name_that_is_published_resolves_until_it_is_withdrawn";
+        alone::alone(name, publish_and_withdraw);
+    }
+
+    fn publish_and_withdraw() {
         let (here, there) = [(); 2]
             .map(|()| Resolver::new(Duration::from_secs(5)))
             .into();
-        let found = crate::interfaces().unwrap();
-        let usable = |address: &IpAddr| address.is_ipv4() && !address.is_loopback();
-        let mut addresses = found.iter().map(|one| one.address);
-        // A host without a network has nobody to answer.
-        let Some(address) = addresses.find(usable) else {
-            return;
-        };
+        let address: IpAddr = alone::ADDRESS.parse().unwrap();
         let name = "5f2a9c1e-0d3b-4e7f-8a6c-1b2d3e4f5a6b.local";
         here.publish(7, name, address);
         let daemon = there.mdns().unwrap();

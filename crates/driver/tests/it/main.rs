@@ -4,11 +4,14 @@
 
 #[cfg(target_os = "linux")]
 mod addresses;
+#[cfg(target_os = "linux")]
+mod alone;
 mod calls;
 mod defects;
 #[cfg(target_os = "linux")]
 mod marks;
 mod mtu;
+#[cfg(target_os = "linux")]
 mod names;
 mod pair;
 mod parts;
