@@ -132,6 +132,7 @@ impl Controller {
             }
             Step::NewConnection => self.on_peer(|peer| peer.new_connection()),
             Step::PeerMessage(signal) => self.on_peer(|peer| peer.send_msg(&signal)),
+            Step::SignalingRestored => self.on_peer(|peer| peer.signaling_restored()),
             Step::Disconnect => self.on_peer(|peer| peer.disconnect()),
             Step::ClosePeer => {
                 let peer = locked(&self.shared.peer).take();

@@ -71,6 +71,8 @@ pub(crate) enum Step {
     },
     NewConnection,
     PeerMessage(Signal<'static>),
+    /// What the peer had to say meanwhile may be lost.
+    SignalingRestored,
     Disconnect,
     ClosePeer,
     StartMedia,
@@ -91,6 +93,8 @@ pub(crate) struct Flow {
     peer_open: bool,
     role: Option<Role>,
     signaling_up: bool,
+    /// Signaling was lost and is not back yet.
+    signaling_away: bool,
     /// A connection was begun and has not ended.
     connection: bool,
     connected: bool,
@@ -114,6 +118,7 @@ impl Flow {
             peer_open: false,
             role: None,
             signaling_up: false,
+            signaling_away: false,
             connection: false,
             connected: false,
             stale: false,
@@ -169,10 +174,14 @@ impl Flow {
             Input::SignalingConnected => {
                 self.signaling_up = true;
                 self.tell(Event::SignalingConnected);
+                if std::mem::take(&mut self.signaling_away) && self.connection {
+                    self.step(Step::SignalingRestored);
+                }
                 self.begin();
             }
-            // The call goes on: signaling is needed for the next one only.
+            // The call goes on: signaling is needed for the next one, and when the path is lost.
             Input::SignalingInterrupted { reason } => {
+                self.signaling_away = true;
                 self.tell(Event::SignalingInterrupted { reason });
             }
             Input::SignalingClosed { reason } => {
@@ -198,6 +207,7 @@ impl Flow {
         self.step(Step::StopSignaling);
         self.started = false;
         self.signaling_up = false;
+        self.signaling_away = false;
         self.waiting.clear();
         self.tell(Event::Stopped);
     }
@@ -537,6 +547,8 @@ mod tests {
             reason: "gone".into(),
         };
         assert_eq!(after(&mut flow, lost), []);
+        let back = after(&mut flow, Input::SignalingConnected);
+        assert_eq!(back, [Step::SignalingRestored]);
         assert_eq!(after(&mut flow, Input::SignalingConnected), []);
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use esp_netsim::{Endpoint, HostId, Net};
-use esp_peer::{Certificate, Event as PeerEvent, Peer, PeerConfig, State};
+use esp_peer::{Certificate, Event as PeerEvent, Notice, Peer, PeerConfig, State};
 use esp_wire::{Action, Input as Network, Instant, Origin, Role, Signal, Train};
 
 use super::{Flow, Input, Step};
@@ -28,6 +28,8 @@ struct Station {
     outbox: Post,
     /// In the room: what is said to who is not there waits for it.
     joined: bool,
+    /// Its link to the room is dead, and neither side of it knows: all that is said is lost.
+    cut_off: bool,
     now: Instant,
 }
 
@@ -98,7 +100,13 @@ impl Station {
                 if let Signal::Sdp(_) = signal {
                     self.note("signaling.send_msg(SDP)");
                 }
-                self.outbox.borrow_mut().push_back((now + POST, signal));
+                if !self.cut_off {
+                    self.outbox.borrow_mut().push_back((now + POST, signal));
+                }
+            }
+            (Step::SignalingRestored, Some(peer)) => {
+                peer.signaling_restored(now).unwrap();
+                self.note("peer.signaling_restored");
             }
             _ => {}
         }
@@ -111,6 +119,8 @@ impl Station {
             match peer.poll_event()? {
                 PeerEvent::State(state) => break Input::PeerState(state),
                 PeerEvent::Msg(signal) => break Input::PeerMessage(signal.into_owned()),
+                PeerEvent::Notice(Notice::Interrupted) => self.trace.push("INTERRUPTED".into()),
+                PeerEvent::Notice(Notice::Recovered) => self.trace.push("RECOVERED".into()),
                 _ => {}
             }
         };
@@ -130,6 +140,9 @@ impl Station {
             else {
                 return;
             };
+            if self.cut_off {
+                continue;
+            }
             match signal {
                 Signal::Sdp(_) => self.note("signaling.on_msg(SDP)"),
                 Signal::Bye => {
@@ -215,6 +228,7 @@ fn stations(seed: u64) -> (Net<Station>, HostId, HostId) {
             inbox: Rc::clone(inbox),
             outbox: Rc::clone(outbox),
             joined: false,
+            cut_off: false,
             now: Instant::ZERO,
         };
         net.host(name, station)
@@ -353,4 +367,56 @@ fn the_peer_leaves_and_rejoins() {
             "on_state(CONNECTED)"
         ]
     );
+}
+
+/// Takes a host off the network, with its link to the room, or puts it back.
+fn cut_off(net: &mut Net<Station>, host: HostId, off: bool) {
+    let address = net.address(host);
+    let (up, down) = net.link_mut(host, address);
+    let loss = if off { 1.0 } else { 0.0 };
+    (up.loss, down.loss) = (loss, loss);
+    net.endpoint_mut(host).cut_off = off;
+}
+
+#[test]
+fn a_call_survives_an_outage_that_swallows_the_restart() {
+    for (seed, of_device) in [(4, true), (5, false)] {
+        let (mut net, device, page) = in_a_call(seed);
+        let (away, other) = match of_device {
+            true => (device, page),
+            false => (page, device),
+        };
+        take_trace(&mut net, device);
+        take_trace(&mut net, page);
+        cut_off(&mut net, away, true);
+        // Longer than consent lasts, and shortly after a repetition.
+        net.run_for(Duration::from_secs(33));
+        // The side that controls has offered a restart, and nobody heard it.
+        let said = |line: &&String| *line == "signaling.send_msg(SDP)";
+        assert!(net.endpoint(device).trace.iter().any(|line| said(&line)));
+        assert!(!net.endpoint(page).trace.iter().any(|line| said(&line)));
+        let reason = "the room server was not heard".into();
+        at(&mut net, away, [Input::SignalingInterrupted { reason }]);
+        take_trace(&mut net, away);
+        cut_off(&mut net, away, false);
+        at(&mut net, away, [Input::SignalingConnected]);
+        assert_eq!(
+            net.endpoint(away).trace,
+            [
+                "peer.signaling_restored",
+                "on_msg(SDP)",
+                "signaling.send_msg(SDP)"
+            ]
+        );
+        // Long before the next repetition.
+        net.run_for(Duration::from_secs(2));
+        for host in [away, other] {
+            let trace = take_trace(&mut net, host);
+            assert!(trace.contains(&"RECOVERED".to_owned()), "{trace:#?}");
+        }
+        net.run_for(Duration::from_secs(60));
+        for host in [away, other] {
+            assert!(net.endpoint(host).trace.is_empty());
+        }
+    }
 }
