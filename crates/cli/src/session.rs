@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use esp_rooms::RoomName;
-use esp_webrtc::signaling::{AppRtc, AppRtcConfig, Error, IceInfo, SignalingEvents};
+use esp_webrtc::signaling::{
+    AppRtc, AppRtcConfig, Error, IceInfo, OTHER_NAME, SignalingEvents, UNTRUSTED,
+};
 use esp_webrtc::wire::{IceServer, Signal, Trickle};
 use esp_webrtc::{Event, PeerConfig, Settings, Signaling, WebRtc};
 use serde_json::json;
@@ -22,6 +24,18 @@ use crate::trial::Trial;
 
 /// Characters of the peer's text that are printed.
 const MOST_TEXT: usize = 2_000;
+
+/// A reason of signaling, with the options that help.
+fn advised(reason: &str) -> String {
+    let advice = if reason.contains(UNTRUSTED) {
+        "; if the server is your own, give --pin FINGERPRINT (it prints it), or --ca FILE"
+    } else if reason.contains(OTHER_NAME) {
+        "; give the name that it is for, or --pin FINGERPRINT if the server is your own"
+    } else {
+        ""
+    };
+    format!("{reason}{advice}")
+}
 
 /// Where to join, and with what.
 pub(crate) struct Plan<'a> {
@@ -144,16 +158,22 @@ impl Session {
                     json!({ "room": self.room }),
                 );
             }
-            Event::SignalingInterrupted { reason } => printer.event(
-                "interrupted",
-                &format!("the room is out of reach: {}", clean(reason, MOST_TEXT)),
-                json!({ "reason": reason }),
-            ),
-            Event::SignalingClosed { reason } => printer.event(
-                "closed",
-                &format!("signaling has ended: {}", clean(reason, MOST_TEXT)),
-                json!({ "reason": reason }),
-            ),
+            Event::SignalingInterrupted { reason } => {
+                let reason = advised(reason);
+                printer.event(
+                    "interrupted",
+                    &format!("the room is out of reach: {}", clean(&reason, MOST_TEXT)),
+                    json!({ "reason": reason }),
+                );
+            }
+            Event::SignalingClosed { reason } => {
+                let reason = advised(reason);
+                printer.event(
+                    "closed",
+                    &format!("signaling has ended: {}", clean(&reason, MOST_TEXT)),
+                    json!({ "reason": reason }),
+                );
+            }
             Event::Connecting if self.joined => printer.plain("connecting", "connecting"),
             Event::Paired => printer.plain("paired", "a path was found"),
             Event::Connected => self.on_connected(),

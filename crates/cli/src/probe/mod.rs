@@ -13,7 +13,7 @@ use serde_json::json;
 
 use self::nat::Nats;
 use self::servers::{Outcome, Server};
-use crate::arguments::{Probe, ice_servers};
+use crate::arguments::Probe;
 use crate::failure::Failure;
 use crate::print::{Printer, clean};
 
@@ -30,11 +30,7 @@ struct Look {
 pub(crate) fn run(arguments: Probe, printer: Printer) -> Result<(), Failure> {
     let servers = match arguments.no_servers {
         true => Vec::new(),
-        false => ice_servers(
-            &arguments.servers,
-            &arguments.ice_user,
-            &arguments.ice_password,
-        )?,
+        false => arguments.credentials.of_servers(&arguments.servers)?,
     };
     let mut look = Look {
         usable: print_interfaces(printer)?,

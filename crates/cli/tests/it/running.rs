@@ -1,6 +1,9 @@
 //! The program at work.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+
+use esp_rooms::{Config, Identity, Listener, Server, TlsConfig};
 
 use crate::program::{Dir, Program, output};
 
@@ -106,4 +109,33 @@ fn two_plain_peers_talk_see_and_hear() {
     }
     server.interrupt();
     server.event("stopped");
+}
+
+#[test]
+fn a_server_of_ones_own_is_believed_by_its_fingerprint_or_its_certificate() {
+    let dir = Dir::new("own");
+    let identity = Identity::generate(&["localhost".to_owned()]).unwrap();
+    let tls = TlsConfig::from_identity(&identity).unwrap();
+    let here = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let listener = Listener::new((here, 0).into()).with_tls(tls);
+    let server = Server::start(Config::local(0).with_listener(listener)).unwrap();
+    let port = server.addresses().last().unwrap().port();
+    let (named, numbered) = (
+        format!("https://localhost:{port}/r/own"),
+        format!("https://127.0.0.1:{port}/r/own"),
+    );
+    let reason = Program::start(&["call", &named]).event("interrupted")["reason"].to_string();
+    for word in ["no trusted root", "--pin", "--ca"] {
+        assert!(reason.contains(word), "{reason}");
+    }
+    let print = identity.fingerprint_text();
+    Program::start(&["call", &numbered, "--pin", &print]).event("joined");
+    let ca = dir.path("ca.pem");
+    fs::write(&ca, identity.certificate_pem()).unwrap();
+    Program::start(&["call", &named, "--ca", &ca]).event("joined");
+    let mut wrong = Program::start(&["call", &numbered, "--ca", &ca]);
+    let reason = wrong.event("interrupted")["reason"].to_string();
+    for word in ["another name", "localhost", "--pin"] {
+        assert!(reason.contains(word), "{reason}");
+    }
 }
