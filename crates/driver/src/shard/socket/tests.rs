@@ -199,3 +199,45 @@ fn marks_travel_with_trains_of_either_family() {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn room_is_told_only_while_somebody_waits_for_it() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (mut near, _) = Socket::bind(any, &DriverConfig::default()).unwrap();
+    let (mut far, somebody) = Socket::bind(any, &DriverConfig::default()).unwrap();
+    let mut poll = Poll::new().unwrap();
+    near.register(poll.registry(), 0).unwrap();
+    far.register(poll.registry(), 1).unwrap();
+    let mut receiver = Receiver::new();
+    let mut events = Events::with_capacity(4);
+    // Sends a datagram; whether the sender was told of room by the time that it arrived.
+    let mut told_of_room = |poll: &mut Poll| {
+        let mut train = Train::with_capacity(1_500);
+        train.begin(Room::default(), 100);
+        assert!(train.push(b"is there room?"));
+        train.set_destination(Destination {
+            socket: SocketId(0),
+            remote: somebody,
+        });
+        assert_eq!(near.send(&mut train, &mut 0), Sent::Done);
+        let (mut room, mut arrived) = (false, 0);
+        while arrived == 0 {
+            poll.poll(&mut events, Some(Duration::from_secs(60)))
+                .unwrap();
+            assert!(!events.is_empty(), "the datagram got lost");
+            room |= events
+                .iter()
+                .any(|event| event.token() == Token(0) && event.is_writable());
+            far.read(SocketId(1), Instant::ZERO, &mut receiver, |_, _| {
+                arrived += 1
+            });
+        }
+        room
+    };
+    assert!(!told_of_room(&mut poll));
+    near.await_room(poll.registry());
+    assert!(told_of_room(&mut poll));
+    near.on_room(poll.registry());
+    assert!(!told_of_room(&mut poll));
+}
