@@ -344,6 +344,8 @@ impl Association {
         }
         self.mark_reset(key);
         self.reconfig.note_refusal();
+        // The peer must know that its message was seen before it was refused.
+        self.inc.tracker.hurry();
     }
 
     /// A paused channel's message goes to its channel instead of the owner.

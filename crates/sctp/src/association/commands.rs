@@ -49,8 +49,9 @@ impl Association {
             return Err(Misuse::StreamTaken);
         }
         if let Some(key) = self.channels.key_on(stream) {
-            // The peer's messages may have come before our own side of the channel.
-            let channel = self.channels.get_mut(key).ok_or(Misuse::NoSuchChannel)?;
+            // The peer's messages may have come before our own side of the channel. Without a channel the
+            // stream is one that nobody may use.
+            let channel = self.channels.get_mut(key).ok_or(Misuse::StreamTaken)?;
             if channel.phase != ChannelPhase::Unannounced {
                 return Err(Misuse::StreamTaken);
             }
@@ -80,6 +81,7 @@ impl Association {
             .channels
             .add(config, stream, false, ChannelPhase::Waiting);
         if let Some(channel) = self.channels.get_mut(key) {
+            channel.born = self.inc.tracker.cumulative();
             // RFC 8832 §6: the OPEN is ordered and reliable, whatever the channel is.
             let draft = Draft {
                 channel: key,

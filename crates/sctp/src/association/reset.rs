@@ -325,8 +325,16 @@ impl Association {
                 .filter_map(|stream| self.channels.key_on(*stream))
                 .collect(),
         };
+        let last = serial::unwrap32(cumulative, last_tsn);
         for key in keys {
-            self.reset_incoming_channel(now, key);
+            // Some peers reset a stream once more in answer to our reset. When the stream has been opened
+            // anew by then, and the peer has not seen that, it is not the new channel that they mean.
+            let late = self.channels.get(key).is_some_and(|channel| {
+                channel.phase == ChannelPhase::Opening && !channel.known && last <= channel.born
+            });
+            if !late {
+                self.reset_incoming_channel(now, key);
+            }
         }
         Outcome::Performed
     }

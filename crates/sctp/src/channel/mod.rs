@@ -56,6 +56,10 @@ pub(crate) struct Channel {
     pub(crate) refused: bool,
     /// Bytes of its names, when the peer gave them.
     names: usize,
+    /// The peer's TSNs up to here came before it was opened.
+    pub(crate) born: u64,
+    /// Something that was sent on it has arrived.
+    pub(crate) known: bool,
     /// Size of the message that `send` refused.
     pub(crate) blocked: Option<usize>,
     pub(crate) low_threshold: usize,
@@ -102,6 +106,8 @@ impl Channels {
             retired: false,
             refused: false,
             names: 0,
+            born: 0,
+            known: false,
             blocked: None,
             low_threshold: 0,
         });
@@ -223,6 +229,7 @@ impl Channels {
     pub(crate) fn message_done(&mut self, key: u32) {
         if let Some(channel) = self.slab.get_mut(key) {
             channel.out.live = channel.out.live.saturating_sub(1);
+            channel.known = true;
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use esp_sctp::{ChannelConfig, Config};
+use esp_sctp::{ChannelConfig, Config, Error, Misuse};
 
-use crate::link::{Link, Net, Seen};
+use crate::{
+    forge::{Forge, I_DATA, RE_CONFIG, SACK, chunk, parameter},
+    link::{Link, Net, Seen},
+};
 
-const RE_CONFIG: u8 = 130;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A pair whose first side is asked by forged packets; what it answers is kept.
@@ -141,4 +143,103 @@ fn a_stream_beyond_all_is_not_reset() {
     let last = asked.sequence.wrapping_sub(1).to_be_bytes();
     let rest = [&sequence[..], &last[..], &[0xff, 0xff]].concat();
     assert_eq!(asked.ask(13, &rest), (vec![WRONG_STREAM], vec![]));
+}
+
+/// An outgoing reset request for one stream.
+fn reset(sequence: u32, last: u32, stream: u16) -> Vec<u8> {
+    let mut value = sequence.to_be_bytes().to_vec();
+    value.extend([0; 4]);
+    value.extend(last.to_be_bytes());
+    value.extend(stream.to_be_bytes());
+    chunk(RE_CONFIG, 0, &parameter(13, &value))
+}
+
+#[test]
+fn a_reset_that_is_older_than_the_channel_does_not_close_it() {
+    for known in [false, true] {
+        let mut forge = Forge::connected(Config::default());
+        let channel = forge.net.open(0, ChannelConfig::new("x"));
+        forge.net.flush();
+        if known {
+            // The peer has seen the OPEN, and does not want it.
+            let sack = [forge.first[0].to_be_bytes(), [0, 1, 0, 0], [0; 4]].concat();
+            forge.tell(&[chunk(SACK, 0, &sack)]);
+        }
+        let first = forge.first[1];
+        let heard = forge.tell(&[reset(first, first.wrapping_sub(1), 0)]);
+        let answer = heard
+            .iter()
+            .find(|chunk| chunk.value[..4] == [0, 16, 0, 12]);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.value[11], PERFORMED as u8);
+        let closing = forge.net.count(0, |seen| *seen == Seen::Closing(channel));
+        assert_eq!(closing, usize::from(known));
+    }
+}
+
+#[test]
+fn two_requests_in_one_chunk_have_one_answer() {
+    let mut forge = Forge::connected(Config::default());
+    let first = forge.first[1];
+    let mut value = parameter(18, &[first.to_be_bytes(), [0, 1, 0, 0]].concat());
+    value.extend(parameter(15, &first.wrapping_add(1).to_be_bytes()));
+    let ask = [chunk(RE_CONFIG, 0, &value)];
+    // However often it is asked.
+    for _ in 0..2 {
+        let heard = forge.tell(&ask);
+        let answers: Vec<_> = heard
+            .iter()
+            .filter(|chunk| chunk.kind == RE_CONFIG)
+            .collect();
+        assert_eq!(answers.len(), 1);
+        let results = [answers[0].value[11], answers[0].value[23]].map(u32::from);
+        assert_eq!(results, [DENIED, DENIED]);
+        assert!(heard.iter().any(|chunk| chunk.kind == SACK));
+    }
+}
+
+#[test]
+fn a_stream_whose_reset_is_denied_is_not_used_again() {
+    let mut forge = Forge::connected(Config::default());
+    let channel = forge.net.open(0, ChannelConfig::new("x"));
+    forge.net.flush();
+    let sack = [forge.first[0].to_be_bytes(), [0, 1, 0, 0], [0; 4]].concat();
+    forge.tell(&[chunk(SACK, 0, &sack)]);
+    let now = forge.net.now;
+    forge.net.sides[0].close_channel(now, channel).unwrap();
+    forge.net.flush();
+    let heard = forge.heard();
+    let request = heard.iter().find(|chunk| chunk.kind == RE_CONFIG).unwrap();
+    let mut denied = request.value[4..8].to_vec();
+    denied.extend(DENIED.to_be_bytes());
+    forge.tell(&[chunk(RE_CONFIG, 0, &parameter(16, &denied))]);
+    assert_eq!(forge.net.seen[0].last(), Some(&Seen::Closed(channel)));
+    let next = forge.net.open(0, ChannelConfig::new("y"));
+    assert_eq!(forge.net.sides[0].stream_id(next), Some(2));
+    let now = forge.net.now;
+    let taken = forge.net.sides[0].open_channel(now, ChannelConfig::new("z").negotiated(0));
+    assert_eq!(taken, Err(Error::Misuse(Misuse::StreamTaken)));
+    // What the peer still sends there goes nowhere, and costs nothing.
+    let mut value = forge.first[1].to_be_bytes().to_vec();
+    value.extend([0; 12]);
+    value[15] = 53;
+    value.extend(b"late");
+    forge.tell(&[chunk(I_DATA, 3, &value)]);
+    assert_eq!(forge.net.sides[0].stats().receive_buffered, 0);
+    assert!(forge.net.messages(0).is_empty());
+}
+
+#[test]
+fn a_peer_that_asks_for_all_streams_gets_all() {
+    let mut asked = Asked::new();
+    let channels = [0, 0, 1].map(|side| asked.net.open(side, ChannelConfig::new("x")));
+    asked.net.run(SECOND);
+    assert_eq!(asked.ask(14, &[]), (vec![PERFORMED], vec![13]));
+    // While they are being reset there is nothing to do.
+    asked.sequence = asked.sequence.wrapping_add(1);
+    let nothing = 0;
+    assert_eq!(asked.ask(14, &[]), (vec![nothing], vec![]));
+    asked.net.run(SECOND);
+    let closing = |seen: &Seen| matches!(seen, Seen::Closing(_));
+    assert_eq!(asked.net.count(1, closing), channels.len());
 }
