@@ -8,7 +8,6 @@ use esp_sctp::ChannelHandle;
 use esp_wire::{AudioInfo, Codec, DataFrame, DataKind, Frame, Kind, Signal, VideoInfo};
 
 use crate::call::{Channels, Tracks};
-use crate::peer::channel_info;
 use crate::{ChannelInfo, Handler, NegotiatedMedia, Notice, PeerConfig, State};
 
 /// One event; each has its call in [`Handler`].
@@ -234,4 +233,13 @@ fn stream_of(handle: ChannelHandle, channels: &Channels) -> u16 {
     // One that never opened has no stream yet; 65,535 is none (RFC 8832 §6).
     let known = channels.get(&handle);
     known.map_or(u16::MAX, |channel| channel.stream_id)
+}
+
+/// A channel as the application knows it.
+fn channel_info(stream_id: u16, config: &crate::ChannelConfig) -> ChannelInfo {
+    ChannelInfo {
+        stream_id,
+        label: config.label.clone(),
+        protocol: config.protocol.clone(),
+    }
 }

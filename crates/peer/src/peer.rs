@@ -1,22 +1,20 @@
 //! The peer: one call at a time, and what outlives it.
 
+mod channels;
+mod media;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use esp_rtp::TrackId;
 use esp_wire::{
-    Action, DataFrame, DataKind, Deadline, Frame, IceServer, Input, Instant, Interface, Kind,
-    Origin, Role, Signal, Train,
+    Action, Deadline, IceServer, Input, Instant, Interface, Origin, Role, Signal, Train,
 };
 
 use crate::call::{Call, Progress, version_name};
 use crate::transformer::Shared;
-use crate::{
-    ChannelConfig, ChannelInfo, Error, Event, Notice, PeerConfig, Report, RtpTransformer, State,
-    TransformerSide,
-};
+use crate::{Error, Event, Notice, PeerConfig, Report, State, TransformerSide};
 
 /// How long a goodbye may take to leave the socket.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -173,177 +171,6 @@ impl Peer {
         taken
     }
 
-    /// Sends one packet of sound; errors as [`PeerConnection::send_audio`](crate::PeerConnection::send_audio).
-    pub fn send_audio(&mut self, now: Instant, frame: Frame<'_>) -> Result<(), Error> {
-        self.send_frame(now, Kind::Audio, frame)
-    }
-
-    /// Sends one picture; errors as [`PeerConnection::send_video`](crate::PeerConnection::send_video).
-    pub fn send_video(&mut self, now: Instant, frame: Frame<'_>) -> Result<(), Error> {
-        self.send_frame(now, Kind::Video, frame)
-    }
-
-    fn send_frame(&mut self, now: Instant, kind: Kind, frame: Frame<'_>) -> Result<(), Error> {
-        let call = self.connected()?;
-        let track = call
-            .tracks
-            .of(kind)
-            .ok_or(Error::NotSupported("the peer takes no such track"))?;
-        call.rtp
-            .as_mut()
-            .ok_or(Error::NotSupported("no sound or pictures were agreed on"))?
-            .send_frame(now, track, frame)
-            .map_err(|error| match error {
-                esp_rtp::Error::WouldBlock => Error::WouldBlock,
-                other => Error::InvalidArgument(other.to_string()),
-            })
-    }
-
-    /// Sends one message; errors as [`PeerConnection::send_data`](crate::PeerConnection::send_data).
-    pub fn send_data(&mut self, now: Instant, frame: DataFrame<'_>) -> Result<(), Error> {
-        let (sctp, channel) = self.channel(frame.stream_id)?;
-        sctp.send(now, channel, frame.kind, frame.data)
-            .map_err(sctp_error)
-    }
-
-    /// As [`send_data`](Self::send_data), but takes the bytes over; as
-    /// [`PeerConnection::send_data_owned`](crate::PeerConnection::send_data_owned).
-    pub fn send_data_owned(
-        &mut self,
-        now: Instant,
-        stream_id: u16,
-        kind: DataKind,
-        data: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let (sctp, channel) = self.channel(stream_id)?;
-        sctp.send_owned(now, channel, kind, data)
-            .map_err(sctp_error)
-    }
-
-    /// Sends one part of a message; as
-    /// [`PeerConnection::send_data_part`](crate::PeerConnection::send_data_part).
-    pub fn send_data_part(
-        &mut self,
-        now: Instant,
-        part: DataFrame<'_>,
-        last: bool,
-    ) -> Result<(), Error> {
-        let (sctp, channel) = self.channel(part.stream_id)?;
-        sctp.send_part(now, channel, part.kind, part.data, last)
-            .map_err(sctp_error)
-    }
-
-    /// As [`send_data_part`](Self::send_data_part), but takes the bytes over.
-    pub fn send_data_part_owned(
-        &mut self,
-        now: Instant,
-        stream_id: u16,
-        kind: DataKind,
-        data: &mut Vec<u8>,
-        last: bool,
-    ) -> Result<(), Error> {
-        let (sctp, channel) = self.channel(stream_id)?;
-        sctp.send_part_owned(now, channel, kind, data, last)
-            .map_err(sctp_error)
-    }
-
-    /// Takes the bytes that the last [`Event::Data`] or [`Event::DataPart`] lent, without a copy; `buffer` is given
-    /// for them, to be used again.
-    pub fn take_data(&mut self, buffer: &mut Vec<u8>) -> bool {
-        let call = self.call.as_mut();
-        let sctp = call.and_then(|call| call.sctp.as_mut());
-        sctp.is_some_and(|sctp| sctp.take_message(buffer))
-    }
-
-    /// Bytes of a channel's messages that have not been sent yet.
-    pub fn buffered_amount(&mut self, stream_id: u16) -> Result<usize, Error> {
-        let (sctp, channel) = self.channel(stream_id)?;
-        Ok(sctp.buffered_amount(channel))
-    }
-
-    /// Sets where [`buffered_amount`](Self::buffered_amount) must fall for an
-    /// [`Event::BufferedAmountLow`]; 0 until then.
-    pub fn set_buffered_amount_low_threshold(
-        &mut self,
-        stream_id: u16,
-        bytes: usize,
-    ) -> Result<(), Error> {
-        let (sctp, channel) = self.channel(stream_id)?;
-        sctp.set_buffered_amount_low_threshold(channel, bytes);
-        Ok(())
-    }
-
-    /// The largest message that `send_data` takes, in bytes; 0 before the association is agreed on.
-    pub fn max_send_message(&self) -> usize {
-        self.max_send_message_in_parts().min(self.max_send_part())
-    }
-
-    /// The largest message that `send_data_part` takes, in bytes; 0 before the association is agreed on.
-    pub fn max_send_message_in_parts(&self) -> usize {
-        let limit = self.call.as_ref().map_or(0, |call| call.max_send_message);
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    }
-
-    /// The largest part that `send_data_part` takes, in bytes.
-    pub fn max_send_part(&self) -> usize {
-        self.config.sctp.send_buffer
-    }
-
-    /// Opens a channel; [`Event::ChannelOpen`] follows.
-    pub fn create_data_channel(
-        &mut self,
-        now: Instant,
-        config: ChannelConfig,
-    ) -> Result<(), Error> {
-        let call = self.call.as_mut();
-        let sctp = call
-            .and_then(|call| call.sctp.as_mut())
-            .ok_or(Error::WrongState("wait until data channels are agreed on"))?;
-        sctp.open_channel(now, config).map_err(sctp_error)?;
-        Ok(())
-    }
-
-    /// Closes a channel; [`Event::ChannelClose`] follows.
-    pub fn close_data_channel(&mut self, now: Instant, stream_id: u16) -> Result<(), Error> {
-        let (sctp, channel) = self.channel(stream_id)?;
-        sctp.close_channel(now, channel)
-            .map_err(|misuse| Error::InvalidArgument(misuse.to_string()))
-    }
-
-    /// Asks the peer's encoder for a key frame.
-    pub fn request_keyframe(&mut self, now: Instant) -> Result<(), Error> {
-        let call = self.connected()?;
-        let track: TrackId = call
-            .tracks
-            .video
-            .ok_or(Error::NotSupported("no pictures were agreed on"))?;
-        call.rtp
-            .as_mut()
-            .ok_or(Error::NotSupported("no pictures were agreed on"))?
-            .request_keyframe(now, track)
-            .map_err(|error| Error::Failed(error.to_string()))
-    }
-
-    /// Installs a hook on frames; it stays for later connections.
-    pub fn set_rtp_transformer(
-        &mut self,
-        side: TransformerSide,
-        transformer: Option<Box<dyn RtpTransformer>>,
-    ) -> Result<(), Error> {
-        let shared = transformer.map(Shared::new);
-        if let Some(rtp) = self.call.as_mut().and_then(|call| call.rtp.as_mut()) {
-            let handle = shared
-                .clone()
-                .map(|shared| Box::new(shared) as Box<dyn RtpTransformer>);
-            rtp.set_transformer(side, handle);
-        }
-        match side {
-            TransformerSide::Sender => self.sender = shared,
-            TransformerSide::Receiver => self.receiver = shared,
-        }
-        Ok(())
-    }
-
     /// Restarts ICE: new credentials and candidates are offered, the connection goes on meanwhile
     /// (RFC 8445 §9). When both sides do so at once, the controlled one gives way. An offer that was not answered
     /// yet is made once more.
@@ -379,15 +206,6 @@ impl Peer {
         if !std::mem::replace(&mut self.closed, true) {
             self.finish(now, State::Disconnected, None);
             self.set_state(State::Closed);
-        }
-    }
-
-    /// Whether [`poll_event`](Self::poll_event) yields messages of data channels; while it does not, their window
-    /// closes.
-    pub fn set_delivery(&mut self, on: bool) {
-        self.delivery = on;
-        if let Some(sctp) = self.call.as_mut().and_then(|call| call.sctp.as_mut()) {
-            sctp.set_delivery(on);
         }
     }
 
@@ -602,40 +420,5 @@ impl Peer {
             .as_deref_mut()
             .filter(|call| call.progress == Progress::Connected)
             .ok_or(Error::WrongState("wait for the state `connected`"))
-    }
-
-    fn channel(
-        &mut self,
-        stream_id: u16,
-    ) -> Result<(&mut esp_sctp::Association, esp_sctp::ChannelHandle), Error> {
-        let sctp = self
-            .connected()?
-            .sctp
-            .as_mut()
-            .ok_or(Error::NotSupported("no data channels were agreed on"))?;
-        let channel = sctp
-            .channel_on(stream_id)
-            .ok_or(Error::NotExists("no data channel is open on this stream"))?;
-        Ok((sctp, channel))
-    }
-}
-
-fn sctp_error(error: esp_sctp::Error) -> Error {
-    match error {
-        esp_sctp::Error::WouldBlock => Error::WouldBlock,
-        esp_sctp::Error::TooLarge { size, limit } => Error::TooLarge {
-            size,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-        },
-        other => Error::InvalidArgument(other.to_string()),
-    }
-}
-
-/// A channel as the application knows it.
-pub(crate) fn channel_info(stream_id: u16, config: &ChannelConfig) -> ChannelInfo {
-    ChannelInfo {
-        stream_id,
-        label: config.label.clone(),
-        protocol: config.protocol.clone(),
     }
 }
