@@ -9,6 +9,10 @@ pub struct Stats {
     pub packets_sent: u64,
     /// Packets received and accepted.
     pub packets_received: u64,
+    /// Chunks of the handshake sent: INIT, INIT ACK, COOKIE ECHO and COOKIE ACK.
+    pub handshake_sent: u64,
+    /// Chunks of the handshake received.
+    pub handshake_received: u64,
     /// Bytes of user data handed to `send`.
     pub bytes_sent: u64,
     /// Bytes of user data delivered by events.

@@ -5,11 +5,18 @@ use esp_wire::{Ecn, Instant};
 
 use super::Call;
 
+/// Runs up to this length may be what a peer sent one by one, and the kernel merged.
+const SHORT_RUN: usize = 8;
+
 impl Call {
     /// Takes datagrams of the peer.
     pub(super) fn on_datagrams(&mut self, now: Instant, received: Received<'_>) {
         let Received { data, size, ecn } = received;
+        let short = data.len() <= SHORT_RUN * size;
         for datagram in data.chunks_mut(size.max(1)) {
+            if let Some(sctp) = self.sctp.as_mut().filter(|_| short) {
+                sctp.acknowledge(now);
+            }
             self.traffic.datagrams_in += 1;
             self.traffic.bytes_in += datagram.len() as u64;
             self.traffic.largest_in = self.traffic.largest_in.max(datagram.len());

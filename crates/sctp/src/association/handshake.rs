@@ -209,6 +209,7 @@ impl Association {
             unrecognized: init.unrecognized,
             ..self.own_init(tag, tsn)
         };
+        self.stats.handshake_sent += 1;
         self.reply(init.tag, &answer.emit(kind::INIT_ACK));
     }
 
@@ -307,6 +308,7 @@ impl Association {
             // Case C: the cookie of an attempt that has been overtaken.
             _ => return false,
         }
+        self.stats.handshake_sent += 1;
         self.control.push(chunk::encode(kind::COOKIE_ACK, 0, &[]));
         true
     }
@@ -373,6 +375,7 @@ impl Association {
         let shuts_down = matches!(self.phase, Phase::ShutdownPending | Phase::ShutdownSent);
         self.timers.stop_all();
         self.control.clear();
+        self.early.release();
         self.delivering.deliver(Notice::Restarted);
         self.close_all_channels();
         self.out.reset(&self.config, now);

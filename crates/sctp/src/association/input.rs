@@ -243,6 +243,12 @@ impl Association {
     }
 
     fn on_control(&mut self, now: Instant, header: &Header, chunk: &Chunk<'_>) -> Next {
+        if matches!(
+            chunk.kind,
+            kind::INIT | kind::INIT_ACK | kind::COOKIE_ECHO | kind::COOKIE_ACK
+        ) {
+            self.stats.handshake_received += 1;
+        }
         match chunk.kind {
             kind::INIT => self.on_init(now, chunk.value),
             kind::INIT_ACK => self.on_init_ack(now, chunk.value),

@@ -9,6 +9,7 @@
 mod channels;
 mod commands;
 mod delivery;
+mod early;
 mod ecn;
 mod handshake;
 mod input;
@@ -32,6 +33,7 @@ use crate::{
     timers::Timers,
 };
 use delivery::Delivering;
+use early::Early;
 use ecn::Marks;
 use handshake::Handshake;
 use output::Control;
@@ -45,7 +47,8 @@ use timeout::Liveness;
 /// that mutates or feeds, and after the events were taken (which opens the window for the peer),
 /// `poll_transmit` until it is false and `poll_timeout` are due.
 ///
-/// To send one SACK a train, feed all packets of a received train before `poll_transmit`.
+/// To send one SACK a train, feed all packets of a received train before `poll_transmit`; between packets that
+/// came one by one, call [`Association::acknowledge`].
 #[derive(Debug)]
 pub struct Association {
     config: Config,
@@ -74,6 +77,7 @@ pub struct Association {
     channels: Channels,
     reconfig: Reconfig,
     control: Control,
+    early: Early,
     timers: Timers,
     liveness: Liveness,
     delivering: Delivering,
@@ -131,7 +135,7 @@ impl Association {
         config.check()?;
         let mut rng = Rng::new(origin.seed).fork("sctp");
         let jar = Jar::new(&mut rng, config.cookie_lifetime);
-        Ok(Association {
+        let mut association = Association {
             jar,
             room: Room::default(),
             packet_size: DEFAULT_PACKET,
@@ -152,6 +156,7 @@ impl Association {
             channels: Channels::default(),
             reconfig: Reconfig::default(),
             control: Control::default(),
+            early: Early::default(),
             timers: Timers::default(),
             liveness: Liveness::default(),
             delivering: Delivering::default(),
@@ -159,7 +164,9 @@ impl Association {
             stats: Stats::default(),
             rng,
             config,
-        })
+        };
+        association.bound_size();
+        Ok(association)
     }
 
     /// Sets the room that the layers below need, and the largest SCTP packet in bytes (at least

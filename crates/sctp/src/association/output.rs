@@ -69,7 +69,7 @@ impl Association {
             Phase::Closed | Phase::Ended => false,
             Phase::CookieWait => self.transmit_init(train),
             Phase::CookieEchoed => self.transmit_echo(train),
-            _ => self.transmit(now, train),
+            _ => self.transmit_early(train) || self.transmit(now, train),
         }
     }
 
@@ -78,6 +78,7 @@ impl Association {
             return false;
         }
         let init = self.own_init(self.handshake.tag, self.handshake.tsn);
+        self.stats.handshake_sent += 1;
         self.transmit_alone(train, 0, &[init.emit(kind::INIT)])
     }
 
@@ -88,6 +89,7 @@ impl Association {
         let mut chunks = vec![chunk::encode(kind::COOKIE_ECHO, 0, &self.handshake.cookie)];
         // RFC 9260 §3.2.2: the report on unknown parameters comes along.
         chunks.extend(self.control.chunks.drain(..));
+        self.stats.handshake_sent += 1;
         self.transmit_alone(train, self.peer.tag, &chunks)
     }
 
@@ -136,7 +138,7 @@ impl Association {
         true
     }
 
-    fn seal(&self) -> Seal {
+    pub(super) fn seal(&self) -> Seal {
         match self.zero_checksum {
             true => Seal::Zero,
             false => Seal::Crc32c,
@@ -285,7 +287,7 @@ impl Association {
         }
     }
 
-    fn fill_sack(&mut self, now: Instant, packet: &mut Builder<'_>) {
+    pub(super) fn fill_sack(&mut self, now: Instant, packet: &mut Builder<'_>) {
         self.fill_echo(packet);
         let window = self.inc.window();
         if self.inc.tracker.emit(packet, window, now) {

@@ -82,6 +82,7 @@ impl Association {
         self.phase = Phase::Ended;
         self.timers.stop_all();
         self.control.clear();
+        self.early.release();
         let clean = reason == CloseReason::Shutdown;
         self.reason = reason;
         if !clean {

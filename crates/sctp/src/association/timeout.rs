@@ -95,6 +95,7 @@ impl Association {
             true => {
                 self.out.store.release_pool();
                 self.inc.pool.release();
+                self.early.release();
             }
             false if self.out.store.pool_is_empty() && self.inc.pool.is_empty() => {}
             false => self.timers.set(Why::Idle, now + IDLE),

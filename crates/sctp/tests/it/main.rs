@@ -1,5 +1,6 @@
 //! Associations in pairs, over a link that loses, delays, reorders and duplicates.
 
+mod bursts;
 mod channels;
 mod ecn;
 mod ending;
