@@ -232,7 +232,14 @@ impl Agent {
             WarningReason::Silence => why,
             _ => reason,
         });
-        self.lost = Some((now, reason));
+        // Without a socket it is lost here at once, but to the peer when consent ends: both give up together.
+        let since = match reason {
+            WarningReason::SocketLost | WarningReason::RelayLost => {
+                now.max(active.heard + self.config.consent.expiry)
+            }
+            _ => now,
+        };
+        self.lost = Some((since, reason));
         self.session.checklist.recheck_all(None);
         if active.warned.is_none() {
             self.push_event(Event::Disconnected(reason));

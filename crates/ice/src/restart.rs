@@ -168,7 +168,7 @@ impl Agent {
     /// A lost path has all of the time again to be found.
     fn renew_search(&mut self, now: Instant) {
         if let Some((since, _)) = &mut self.lost {
-            *since = now;
+            *since = now.max(*since);
         }
     }
 }
