@@ -27,6 +27,9 @@ pub trait PeerConnection: Send + Sync {
     fn update_ice_info(&self, role: Role, servers: &[IceServer]) -> Result<(), Error>;
 
     /// Hands over a message from the peer: a description or a candidate.
+    ///
+    /// # Errors
+    /// [`Error::PeerBeganAnew`] for an offer that belongs to another session than this connection.
     fn send_msg(&self, msg: &Signal<'_>) -> Result<(), Error>;
 
     /// Tells that the signaling, which was away for a while, carries messages again, so that what it may have lost

@@ -22,6 +22,9 @@ pub enum Error {
     OverLimit(&'static str),
     /// Bytes or text from the peer that make no sense; in words.
     BadData(String),
+    /// The peer has begun another session and offers it: this connection has nobody at its far end any more.
+    /// `disconnect`, begin a `new_connection`, and hand the offer over again.
+    PeerBeganAnew,
     /// A queue is full: try again after `on_writable`, or with the next frame.
     WouldBlock,
     /// A message is larger than the peer or the configuration allows.
@@ -39,7 +42,7 @@ impl Error {
         match self {
             Error::InvalidArgument(_) => -1,
             Error::NoMemory(_) => -2,
-            Error::WrongState(_) => -3,
+            Error::WrongState(_) | Error::PeerBeganAnew => -3,
             Error::NotSupported(_) => -4,
             Error::NotExists(_) => -5,
             Error::Failed(_) => -6,
@@ -56,6 +59,7 @@ impl fmt::Display for Error {
             Error::InvalidArgument(what) => write!(f, "invalid argument: {what}"),
             Error::NoMemory(what) => write!(f, "no memory left: {what}"),
             Error::WrongState(what) => write!(f, "not possible now: {what}"),
+            Error::PeerBeganAnew => f.write_str("the peer has begun anew"),
             Error::NotSupported(what) => write!(f, "not supported: {what}"),
             Error::NotExists(what) => write!(f, "does not exist: {what}"),
             Error::Failed(what) => write!(f, "failed: {what}"),

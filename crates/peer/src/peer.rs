@@ -363,8 +363,9 @@ impl Peer {
         };
         call.advance(now, &self.config);
         // A lite agent that is controlled may make the next offer all the same.
-        if !self.config.ice.lite {
-            self.role = call.ice.role();
+        let role = call.ice.role();
+        if std::mem::replace(&mut call.role, role) != role && !self.config.ice.lite {
+            self.role = role;
         }
         for event in std::mem::take(&mut call.queue) {
             if let Event::State(state) = event {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use esp_sdp::{DataLocal, Description, DtlsRole, Fingerprint, Ice, Local, SectionKind};
 use esp_wire::{Instant, Kind, Role, Signal, Trickle};
 
+use super::negotiate::session_of;
 use super::{Call, local};
 use crate::{Error, Event, Notice, PeerConfig};
 
@@ -63,6 +64,7 @@ impl Call {
             self.negotiation.place = (transport.mid.clone(), transport.line);
         }
         self.send_description(&answer, &local);
+        self.negotiation.remote_session = Some(session_of(&offer));
         self.agree(now, config, agreed)
     }
 

@@ -66,6 +66,8 @@ struct Negotiation {
     offer_again: bool,
     /// What is gathered now was told already.
     told: bool,
+    /// The peer's session, out of its last description.
+    remote_session: Option<u64>,
     /// What the answer to our offer said; none where the peer offered last.
     answered: Option<u64>,
     /// Whether both sides described their INIT chunks, once it is agreed on.
@@ -128,6 +130,8 @@ pub(crate) struct Call {
     pub(crate) traffic: Traffic,
     /// Why the call has to end, once it has.
     pub(crate) ended: Option<String>,
+    /// The role in ICE when it was looked at last; conflicts change it.
+    pub(crate) role: Role,
     origin: Origin,
     negotiation: Negotiation,
     early: Early,
@@ -214,6 +218,7 @@ impl Call {
             connected_after: None,
             traffic: Traffic::default(),
             ended: None,
+            role,
             origin,
             negotiation: Negotiation {
                 session_id,

@@ -23,6 +23,9 @@ impl Call {
         text: &str,
     ) -> Result<(), Error> {
         let remote = Description::parse(text).map_err(bad)?;
+        if self.is_of_another_session(&remote) {
+            return self.on_another_session(&remote);
+        }
         if let Some(ours) = &self.negotiation.offered
             && remote.leaves_setup()
         {
@@ -39,6 +42,7 @@ impl Call {
             Some(offer) => match esp_sdp::accept(&offer, &remote) {
                 Ok(agreed) => {
                     self.negotiation.answered = Some(gist(text));
+                    self.negotiation.remote_session = Some(session_of(&remote));
                     self.agree(now, config, agreed)
                 }
                 Err(error) => {
@@ -67,6 +71,26 @@ impl Call {
                 self.describe(now, config)
             }
         }
+    }
+
+    /// Whether the peer has begun anew, and knows nothing of this call: DTLS cannot go on with it. Some servers give
+    /// each description a session of its own; the credentials are the same then.
+    fn is_of_another_session(&self, remote: &Description) -> bool {
+        let negotiation = &self.negotiation;
+        let agreed = negotiation.agreed.as_ref();
+        agreed.is_some_and(|agreed| remote.restarts_ice(agreed))
+            && negotiation
+                .remote_session
+                .is_some_and(|known| known != session_of(remote))
+    }
+
+    fn on_another_session(&mut self, remote: &Description) -> Result<(), Error> {
+        if remote.leaves_setup() {
+            return Err(Error::PeerBeganAnew);
+        }
+        // It has answered an offer of this call, which it took for the first one.
+        self.end(Error::PeerBeganAnew.to_string());
+        Ok(())
     }
 
     /// Whether the peer says the answer once more that it has given: an offer of ours arrived twice, or the answer did.
@@ -251,6 +275,13 @@ impl Call {
             Setup::Passive => DtlsRole::Server,
         })
     }
+}
+
+/// The session of a description (RFC 8866 §5.2), hashed.
+pub(super) fn session_of(description: &Description) -> u64 {
+    let mut session = DefaultHasher::new();
+    description.version().0.hash(&mut session);
+    session.finish()
 }
 
 /// What a description says, but for its version and for the candidates, which come and go.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use esp_wire::Signal;
+use esp_netsim::SiteId;
+use esp_peer::{Error, State};
+use esp_wire::{Role, Signal};
 
 use crate::station::{Station, World, everything};
 
@@ -160,4 +162,97 @@ fn an_offer_that_was_lost_gives_way_to_none_but_is_said_again() {
     assert!(b.last().unwrap().contains("a=setup:"));
     assert!(!b.last().unwrap().contains("a=setup:actpass"));
     world.say(b"agreed");
+}
+
+#[test]
+fn a_host_without_a_network_waits_as_long_as_its_peer_does() {
+    for (seed, of_offerer) in [(96, true), (97, false)] {
+        let mut world = connected(seed);
+        let away = match of_offerer {
+            true => world.offerer,
+            false => world.answerer,
+        };
+        world.net.set_interfaces(away, &[]);
+        let station = world.net.endpoint_mut(away);
+        (station.mute, station.deaf) = (true, true);
+        world.net.run_for(Duration::from_secs(43));
+        let address = world.net.fresh_address(SiteId::PUBLIC, false);
+        let network = [("eth1", SiteId::PUBLIC, address)];
+        world.net.set_interfaces(away, &network);
+        let station = world.net.endpoint_mut(away);
+        (station.mute, station.deaf) = (false, false);
+        let done = match of_offerer {
+            true => world.at_a(|peer, now| peer.signaling_restored(now)),
+            false => world.at_b(|peer, now| peer.signaling_restored(now)),
+        };
+        done.unwrap();
+        world.run_until(|a, b| recovered(a) && recovered(b));
+        world.say(b"after");
+        for station in [world.a(), world.b()] {
+            assert!(!station.has(State::Disconnected));
+        }
+    }
+}
+
+/// The answerer begins anew, and the offerer hears nothing of that.
+fn begun_anew(seed: u64, role: Role) -> World {
+    let mut world = connected(seed);
+    let b = world.answerer;
+    world.cut(b, true);
+    world.at_b(|peer, now| peer.disconnect(now)).unwrap();
+    world.net.run_for(Duration::from_secs(1));
+    world.cut(b, false);
+    world.net.endpoint_mut(b).mute = true;
+    world
+        .at_b(|peer, now| {
+            peer.update_ice_info(now, role, &[])?;
+            peer.new_connection(now)
+        })
+        .unwrap();
+    world.net.run_for(Duration::from_millis(100));
+    world.net.endpoint_mut(b).mute = false;
+    world
+}
+
+#[test]
+fn an_offer_of_another_session_is_for_another_connection() {
+    let mut world = begun_anew(98, Role::Controlling);
+    let offer = last_words(world.b());
+    let refused = world.at_a(|peer, now| peer.handle_signal(now, &offer));
+    assert_eq!(refused, Err(Error::PeerBeganAnew));
+    assert!(!world.a().has(State::Disconnected));
+    // As the application is told to do.
+    let connects = |peer: &mut esp_peer::Peer, now| {
+        peer.disconnect(now)?;
+        peer.update_ice_info(now, Role::Controlled, &[])?;
+        peer.new_connection(now)?;
+        peer.handle_signal(now, &offer)
+    };
+    world.at_a(connects).unwrap();
+    world.run_until(|a, b| !a.channels.is_empty() && !b.channels.is_empty());
+    world.say(b"again");
+}
+
+#[test]
+fn an_answer_of_another_session_ends_the_call() {
+    let mut world = begun_anew(99, Role::Controlled);
+    world.at_a(|peer, now| peer.restart_ice(now)).unwrap();
+    world.run_until(|a, _| a.has(State::Disconnected));
+    let words = |notice: &String| notice.contains("the peer has begun anew");
+    assert!(world.a().notices.iter().any(words));
+}
+
+#[test]
+fn the_role_of_the_next_connection_may_be_set_during_this_one() {
+    let mut world = connected(100);
+    let now = world.net.now();
+    world
+        .at_b(|peer, now| peer.update_ice_info(now, Role::Controlling, &[]))
+        .unwrap();
+    assert_eq!(world.b().peer.report(now).role, Role::Controlled);
+    world.net.run_for(Duration::from_secs(10));
+    world.at_b(|peer, now| peer.disconnect(now)).unwrap();
+    world.at_b(|peer, now| peer.new_connection(now)).unwrap();
+    let now = world.net.now();
+    assert_eq!(world.b().peer.report(now).role, Role::Controlling);
 }
