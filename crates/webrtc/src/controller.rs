@@ -131,7 +131,7 @@ impl Controller {
                 self.on_peer(|peer| peer.update_ice_info(role, &servers));
             }
             Step::NewConnection => self.on_peer(|peer| peer.new_connection()),
-            Step::PeerMessage(signal) => self.on_peer(|peer| peer.send_msg(&signal)),
+            Step::PeerMessage(signal) => self.hand_to_peer(signal),
             Step::SignalingRestored => self.on_peer(|peer| peer.signaling_restored()),
             Step::Disconnect => self.on_peer(|peer| peer.disconnect()),
             Step::ClosePeer => {
@@ -182,6 +182,17 @@ impl Controller {
         };
         if let Err(error) = call(&*peer) {
             self.tell(Event::Notice(format!("the peer connection: {error}")));
+        }
+    }
+
+    fn hand_to_peer(&mut self, signal: Signal<'static>) {
+        let taken = self.shared.peer().map(|peer| peer.send_msg(&signal));
+        match taken {
+            Some(Err(esp_peer::Error::PeerBeganAnew)) => {
+                self.flow.handle(Input::PeerBeganAnew(signal));
+            }
+            Some(Err(error)) => self.tell(Event::Notice(format!("the peer connection: {error}"))),
+            Some(Ok(())) | None => {}
         }
     }
 

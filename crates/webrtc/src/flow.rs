@@ -50,6 +50,8 @@ pub(crate) enum Input {
     PeerLost,
     PeerNotOpened,
     PeerState(State),
+    /// This offer of the peer belongs to another session than the connection there is.
+    PeerBeganAnew(Signal<'static>),
     PeerMessage(Signal<'static>),
     /// The pause of [`Step::Pause`] is over.
     PauseOver,
@@ -192,6 +194,12 @@ impl Flow {
             Input::PeerMessage(_) if self.stale => {}
             Input::PeerMessage(message) => self.step(Step::SendSignal(message)),
             Input::PeerState(state) => self.on_state(state),
+            Input::PeerBeganAnew(offer) => {
+                self.end_connection();
+                self.rest();
+                self.tell(Event::PeerLeft);
+                self.on_message(offer);
+            }
             Input::PauseOver => {
                 self.pausing = false;
                 self.begin();

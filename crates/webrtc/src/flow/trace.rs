@@ -83,9 +83,14 @@ impl Station {
                 self.note("peer.new_connection");
             }
             (Step::PeerMessage(signal), Some(peer)) => {
-                peer.handle_signal(now, &signal).unwrap();
                 if let Signal::Sdp(_) = signal {
-                    self.note("peer.send_msg(SDP)");
+                    self.trace.push("peer.send_msg(SDP)".into());
+                }
+                match peer.handle_signal(now, &signal) {
+                    Err(esp_peer::Error::PeerBeganAnew) => {
+                        self.flow.handle(Input::PeerBeganAnew(signal));
+                    }
+                    taken => taken.unwrap(),
                 }
             }
             (Step::Disconnect, Some(peer)) => {
@@ -419,4 +424,40 @@ fn a_call_survives_an_outage_that_swallows_the_restart() {
             assert!(net.endpoint(host).trace.is_empty());
         }
     }
+}
+
+#[test]
+fn a_peer_that_begins_anew_without_a_word_is_followed() {
+    let (mut net, device, page) = stations(6);
+    net.run_for(Duration::from_millis(1));
+    join(&mut net, device, Role::Controlled);
+    join(&mut net, page, Role::Controlling);
+    until_connected(&mut net, device);
+    until_connected(&mut net, page);
+    take_trace(&mut net, device);
+    // The goodbye of its connection is lost.
+    cut_off(&mut net, page, true);
+    at(&mut net, page, [Input::Enable(false)]);
+    net.run_for(Duration::from_secs(1));
+    cut_off(&mut net, page, false);
+    at(&mut net, page, [Input::Enable(true)]);
+    until_connected(&mut net, device);
+    until_connected(&mut net, page);
+    let trace = take_trace(&mut net, device);
+    assert_eq!(
+        trace
+            .into_iter()
+            .filter(|line| line != "on_state(DISCONNECTED)")
+            .collect::<Vec<_>>(),
+        [
+            "signaling.on_msg(SDP)",
+            "peer.send_msg(SDP)",
+            "peer.disconnect",
+            "peer.new_connection",
+            "peer.send_msg(SDP)",
+            "on_msg(SDP)",
+            "signaling.send_msg(SDP)",
+            "on_state(CONNECTED)",
+        ]
+    );
 }
