@@ -55,6 +55,9 @@ enum Chore {
         /// How much goes each way
         #[arg(long, default_value_t = 256)]
         megabytes: u64,
+        /// Bytes of each message: a power of two up to 1 MiB
+        #[arg(long, default_value_t = 65_536)]
+        message: u64,
     },
     /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
     Tables {
@@ -96,9 +99,13 @@ fn main() -> ExitCode {
             }
             counterpart("show", &arguments)
         }
-        Chore::Bulk { browser, megabytes } => {
-            let megabytes = megabytes.to_string();
-            let mut arguments = vec!["--megabytes", &megabytes];
+        Chore::Bulk {
+            browser,
+            megabytes,
+            message,
+        } => {
+            let (megabytes, message) = (megabytes.to_string(), message.to_string());
+            let mut arguments = vec!["--megabytes", &megabytes, "--message", &message];
             if let Some(browser) = &browser {
                 arguments.extend(["--browser", browser]);
             }

@@ -7,6 +7,7 @@
 mod browser;
 pub mod data;
 pub mod directory;
+pub mod load;
 pub mod local;
 mod page;
 pub mod process;

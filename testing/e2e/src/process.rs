@@ -44,7 +44,12 @@ impl Holdings {
 /// # Errors
 /// When there is no such process.
 pub fn cpu_time(process: u32) -> Outcome<Duration> {
-    let stat = read(&format!("/proc/{process}/stat"))?;
+    cpu_of(&format!("/proc/{process}/stat"))
+}
+
+/// The processor time in a `stat` file, of a process or of a thread.
+pub(crate) fn cpu_of(path: &str) -> Outcome<Duration> {
+    let stat = read(path)?;
     // The name, in parentheses, may hold spaces; the times are the 14th and 15th field in all.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks: u64 = fields

@@ -1,14 +1,11 @@
 //! Two ends and the signaling between them: the test itself carries it.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use esp_e2e::wait;
 use serde_json::Value;
 
 use crate::Outcome;
-
-/// How often both ends are asked.
-const POLL: Duration = Duration::from_millis(40);
 
 /// One end of a call.
 pub trait End {
@@ -62,22 +59,17 @@ impl<A: End, B: End> Call<A, B> {
         patience: Duration,
         mut is_so: impl FnMut(&A, &B) -> bool,
     ) -> Outcome<()> {
-        let begun = Instant::now();
-        loop {
-            self.carry().map_err(|why| format!("{what}: {why}"))?;
-            if is_so(&self.caller, &self.callee) {
-                return Ok(());
-            }
-            if begun.elapsed() > patience {
-                return Err(format!(
-                    "after {} s: not so: {what}\ncaller: {}\ncallee: {}",
-                    patience.as_secs(),
-                    self.caller.state(),
-                    self.callee.state()
-                ));
-            }
-            thread::sleep(POLL);
-        }
+        let found = wait::until(what, patience, || match self.carry() {
+            Err(why) => Some(Err(format!("{what}: {why}"))),
+            Ok(()) => is_so(&self.caller, &self.callee).then_some(Ok(())),
+        });
+        found.map_err(|why| {
+            format!(
+                "{why}\ncaller: {}\ncallee: {}",
+                self.caller.state(),
+                self.callee.state()
+            )
+        })?
     }
 
     fn carry(&mut self) -> Outcome<()> {

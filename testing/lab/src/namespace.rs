@@ -1,5 +1,6 @@
 //! A network of its own for processes and threads.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -104,6 +105,20 @@ impl Namespace {
             .map_err(|error| format!("{program} could not be started: {error}"))
     }
 
+    /// As [`spawn`](Self::spawn), with a pipe to each of its three streams.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_piped<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> Outcome<Child> {
+        self.spawn(program, |command| {
+            command
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+        })
+    }
+
     /// Lets `ip` carry out these lines.
     ///
     /// # Errors
@@ -141,13 +156,7 @@ impl Namespace {
     }
 
     fn feed(&self, program: &str, arguments: &[&str], text: &str) -> Outcome<()> {
-        let mut child = self.spawn(program, |command| {
-            command
-                .args(arguments)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-        })?;
+        let mut child = self.spawn_piped(program, arguments)?;
         if let Some(mut stdin) = child.stdin.take() {
             // It may have ended over an earlier line; then it says so below.
             let _ = stdin.write_all(text.as_bytes());

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -32,13 +32,7 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(namespace: &Namespace, program: &str, arguments: &[String]) -> Outcome<Self> {
-        let mut child = namespace.spawn(program, |command| {
-            command
-                .args(arguments)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-        })?;
+        let mut child = namespace.spawn_piped(program, arguments)?;
         let (said, complaints) = (Said::default(), Said::default());
         let (sender, lines) = channel();
         let mut readers = Vec::new();

@@ -29,6 +29,8 @@ pub struct Bulk {
 #[derive(Debug, Default)]
 struct News {
     sdp: Option<String>,
+    /// The last description, which stays.
+    told: Option<String>,
     connected: bool,
     ended: Option<String>,
     open: BTreeMap<u16, ChannelInfo>,
@@ -71,7 +73,10 @@ impl Handler for Ear {
 
     fn on_msg(&mut self, msg: Signal<'_>) {
         if let Signal::Sdp(sdp) = msg {
-            self.0.note(|news| news.sdp = Some(sdp.into_owned()));
+            self.0.note(|news| {
+                news.told = Some(sdp.to_string());
+                news.sdp = Some(sdp.into_owned());
+            });
         }
     }
 
@@ -188,6 +193,11 @@ impl Device {
 
     pub(super) fn connected(&self) -> Outcome<()> {
         self.wait("not connected", |news| news.connected.then_some(()))
+    }
+
+    /// Its last description; empty before the first.
+    pub fn description(&self) -> String {
+        self.board.lock().told.clone().unwrap_or_default()
     }
 
     /// Opens a channel.

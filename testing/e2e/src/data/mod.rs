@@ -15,7 +15,7 @@ use esp_webrtc::PeerConfig;
 use esp_webrtc::wire::{Role, Trickle};
 use serde_json::Value;
 
-pub use self::bulk::Took;
+pub use self::bulk::{Held, Took};
 pub use self::device::{Bulk, Device, Message};
 pub use self::pattern::{bytes, numbered, wrong};
 pub use self::relay::Relay;

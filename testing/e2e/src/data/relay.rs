@@ -1,8 +1,9 @@
 //! A way between device and page that loses datagrams: each sees the relay in the place of the other.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ struct Shared {
     ends: [Mutex<Option<SocketAddr>>; 2],
     /// Of a thousand datagrams.
     loss: AtomicU32,
-    lost: AtomicU64,
+    /// The sizes of what was lost on its way from each end.
+    lost: [Mutex<Vec<usize>>; 2],
     ending: AtomicBool,
 }
 
@@ -48,7 +50,7 @@ impl Relay {
             sides: [socket().map_err(failed)?, socket().map_err(failed)?],
             ends: Default::default(),
             loss: AtomicU32::new(0),
-            lost: AtomicU64::new(0),
+            lost: Default::default(),
             ending: AtomicBool::new(false),
         });
         let threads = [DEVICE, PAGE].map(|from| {
@@ -66,9 +68,19 @@ impl Relay {
         self.shared.loss.store(of_a_thousand, Ordering::Relaxed);
     }
 
-    /// How many it has lost.
-    pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
+    /// How many datagrams of these sizes it has lost on their way to the page.
+    pub fn lost_to_page(&self, sizes: RangeInclusive<usize>) -> usize {
+        self.lost_from(DEVICE, &sizes)
+    }
+
+    /// How many datagrams of these sizes it has lost on their way to the device.
+    pub fn lost_to_device(&self, sizes: RangeInclusive<usize>) -> usize {
+        self.lost_from(PAGE, &sizes)
+    }
+
+    fn lost_from(&self, end: usize, sizes: &RangeInclusive<usize>) -> usize {
+        let lost = locked(&self.shared.lost[end]);
+        lost.iter().filter(|size| sizes.contains(size)).count()
     }
 
     /// The device's description, with the relay in the device's place.
@@ -126,11 +138,13 @@ impl Relay {
         let Some(address) = found else {
             return Err(format!("no IPv4 address in:\n{sdp}"));
         };
-        *self.shared.ends[end]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(address);
+        *locked(&self.shared.ends[end]) = Some(address);
         Ok(told)
     }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Relay {
@@ -157,10 +171,10 @@ impl Shared {
             dice ^= dice << 17;
             let is_dtls = (20..64).contains(&datagram[0]);
             if is_dtls && dice % 1_000 < u64::from(self.loss.load(Ordering::Relaxed)) {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                locked(&self.lost[from]).push(length);
                 continue;
             }
-            let end = *self.ends[to].lock().unwrap_or_else(PoisonError::into_inner);
+            let end = *locked(&self.ends[to]);
             if let Some(end) = end {
                 // What does not go out is lost too.
                 let _ = self.sides[to].send_to(&datagram[..length], end);

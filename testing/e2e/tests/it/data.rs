@@ -2,6 +2,7 @@
 
 mod channels;
 mod partial;
+mod snap;
 
 use esp_e2e::data::{Desk, Device, Offerer, quoted};
 use esp_e2e::{Browser, Kind, Launch, Outcome};
@@ -12,6 +13,7 @@ use crate::support::PATIENCE;
 
 /// What is moved each way here; the `bulk` chore moves more.
 const MUCH: u64 = 24 << 20;
+const MESSAGE: usize = 64 << 10;
 
 #[test]
 fn with_chromium() -> Outcome<()> {
@@ -34,8 +36,11 @@ fn everything(kind: Kind) -> Outcome<()> {
         ("negotiated channels", channels::negotiated),
         ("many channels", channels::many),
         ("closed by either side", channels::closed),
+        ("a stream used again", channels::reused),
         ("partial reliability, device to page", partial::to_page),
         ("partial reliability, page to device", partial::to_device),
+        ("messages that expire", partial::expired),
+        ("a handshake without SNAP", snap::declined),
     ];
     let browser = Browser::start_a(kind)?;
     let desk = Desk::new(&browser)?;
@@ -61,12 +66,12 @@ fn bulk(desk: &Desk<'_>) -> Outcome<()> {
 }
 
 fn both_ways(desk: &Desk<'_>, device: &Device) -> Outcome<()> {
-    desk.bulk(device, "first", [MUCH, MUCH], PATIENCE * 3)
+    desk.bulk(device, "first", [MUCH, MUCH], MESSAGE, PATIENCE * 3)
         .map(drop)
 }
 
 /// What Chromium 156 has only when it is told to: messages laced together, and no handshake of SCTP. Its INIT chunk,
-/// which SNAP puts into the description, does not accept packets without checksum, whatever it is told.
+/// which SNAP puts into the description, does not accept packets without checksum, and there is no switch for that.
 #[test]
 fn what_chromium_has_behind_flags() -> Outcome<()> {
     let browser = Launch::new(Kind::Chromium)
@@ -76,12 +81,7 @@ fn what_chromium_has_behind_flags() -> Outcome<()> {
     let desk = Desk::new(&browser)?;
     for offerer in [Offerer::Device, Offerer::Page] {
         let device = desk.meet(offerer, PeerConfig::default())?;
-        let both = "[data.end.pc.localDescription, data.end.pc.remoteDescription] \
-             .every(({ sdp }) => /^a=sctp-init:/m.test(sdp))";
-        if desk.page.evaluate(both)? != true {
-            let sdp = desk.text("data.end.pc.localDescription.sdp")?;
-            return Err(format!("no SNAP, {offerer:?} offers:\n{sdp}"));
-        }
+        snap::accepted(&desk, &device).map_err(|why| format!("{offerer:?} offers: {why}"))?;
         let stats = device.sctp()?;
         if !stats.interleaving {
             return Err(format!("no interleaving, {offerer:?} offers: {stats:?}"));

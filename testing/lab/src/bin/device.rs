@@ -6,6 +6,7 @@
 use std::io::{self, BufRead};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -50,12 +51,15 @@ fn run() -> Outcome<()> {
     let peer = Arc::new(peer);
     let talker = (Arc::clone(&peer), Arc::clone(&seen));
     let seed = settings["send"].as_u64().unwrap_or(0);
-    thread::spawn(move || talk(&talker.0, &talker.1, seed));
+    let (end, ended) = channel::<()>();
+    let talker = thread::spawn(move || talk(&talker.0, &talker.1, seed, &ended));
     for line in lines {
         let line = line.map_err(|error| error.to_string())?;
         let order: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
         obey(&peer, &seen, &order).map_err(|why| format!("{line}: {why}"))?;
     }
+    drop(end);
+    talker.join().map_err(|_| "the talker panicked")?;
     peer.close();
     Ok(())
 }
@@ -143,12 +147,11 @@ fn signal(order: &Value) -> Signal<'_> {
     }
 }
 
-/// Sends without end.
-fn talk(peer: &Connection, seen: &Seen, seed: u64) {
+/// Sends at every tick until the other end of `ended` is gone.
+fn talk(peer: &Connection, seen: &Seen, seed: u64, ended: &Receiver<()>) {
     let begun = Instant::now();
     let (mut data, mut sound) = (0, 0);
-    loop {
-        thread::sleep(TICK);
+    while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         if let Some(stream_id) = *seen.channel() {
             let frame = DataFrame {
                 kind: DataKind::Binary,

@@ -162,6 +162,7 @@ pub(super) fn negotiated(desk: &Desk<'_>) -> Outcome<()> {
 /// Hundreds of channels opened by both sides, used, closed by both sides, and more after them.
 pub(super) fn many(desk: &Desk<'_>) -> Outcome<()> {
     let device = desk.meet(Offerer::Device, PeerConfig::default())?;
+    let mut used = Vec::new();
     for round in 0..2 {
         let (mine, yours) = (format!("d{round}-"), format!("p{round}-"));
         desk.page.evaluate(&format!(
@@ -197,6 +198,9 @@ pub(super) fn many(desk: &Desk<'_>) -> Outcome<()> {
                 return Err(format!("on {label} came {messages:?}"));
             }
         }
+        let mut ids: Vec<u16> = streams.iter().map(|(stream, _)| *stream).collect();
+        ids.sort_unstable();
+        used.push(ids);
         // Every other one is closed by the device, the rest by the page.
         for (stream, _) in streams.iter().step_by(2) {
             device.close_channel(*stream)?;
@@ -212,7 +216,10 @@ pub(super) fn many(desk: &Desk<'_>) -> Outcome<()> {
         desk.page
             .evaluate("for (const [label, it] of data.end.channels) if (it.closed) data.end.channels.delete(label)")?;
     }
-    Ok(())
+    match used[0] == used[1] {
+        true => Ok(()),
+        false => Err(format!("streams are not used again: {used:?}")),
+    }
 }
 
 /// Who closes a channel loses nothing that was sent before.
@@ -246,4 +253,45 @@ pub(super) fn closed(desk: &Desk<'_>) -> Outcome<()> {
         return Err(format!("before it closed, {} came", messages.len()));
     }
     desk.wait_for("data.entry('by the page').closed").map(drop)
+}
+
+/// The same stream again and again, whoever closed the channel before: nothing of that one is left.
+pub(super) fn reused(desk: &Desk<'_>) -> Outcome<()> {
+    const STREAM: u16 = 900;
+    let device = desk.meet(Offerer::Device, PeerConfig::default())?;
+    let closers = [(true, false), (false, true), (true, true), (true, false)];
+    for (generation, (by_device, by_page)) in closers.into_iter().enumerate() {
+        let label = format!("generation {generation}");
+        let name = quoted(&label);
+        desk.page.evaluate(&format!(
+            "data.open({name}, {{ negotiated: true, id: {STREAM} }})"
+        ))?;
+        let config = ChannelConfig::new(&label).negotiated(STREAM);
+        let stream = open(desk, &device, config)?;
+        let texts: Vec<String> = (0..5).map(|at| format!("{label}, {at}")).collect();
+        for text in &texts {
+            device.send(stream, DataKind::Text, text.as_bytes())?;
+            desk.page
+                .evaluate(&format!("data.send({name}, {})", quoted(text)))?;
+        }
+        let came = device.messages(stream, texts.len())?;
+        desk.wait_for(&format!("data.heard({name}).length === {}", texts.len()))?;
+        let heard = desk.page.evaluate(&format!("data.heard({name})"))?;
+        let sent = texts
+            .iter()
+            .map(|text| (DataKind::Text, text.clone().into_bytes()));
+        if heard != json!(texts) || !came.into_iter().eq(sent) {
+            return Err(format!("{label}: the page got {heard}"));
+        }
+        if by_device {
+            device.close_channel(stream)?;
+        }
+        if by_page {
+            desk.page
+                .evaluate(&format!("data.entry({name}).channel.close()"))?;
+        }
+        device.wait_for_end(&label)?;
+        desk.wait_for(&format!("data.entry({name}).closed"))?;
+    }
+    Ok(())
 }
