@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use esp_dtls::{Certificate, Config, Dtls, DtlsRole, Event, State, Versions};
+use esp_dtls::{Backend, Certificate, Config, Dtls, DtlsRole, Event, State, Versions};
 use esp_wire::{Instant, Origin, Train};
 
 use crate::Bytes;
@@ -43,7 +43,14 @@ pub(crate) fn steps(data: &[u8]) {
     ];
     let side = |index: usize| {
         let versions = versions[usize::from(setup >> (2 * index) & 3)];
-        let config = Config::new(certificate(index).clone()).with_versions(versions);
+        // OpenSSL only knows DTLS 1.2.
+        let (backend, versions) = match setup >> (4 + index) & 1 {
+            0 => (Backend::Own, versions),
+            _ => (Backend::OpenSsl, Versions::Only12),
+        };
+        let config = Config::new(certificate(index).clone())
+            .with_versions(versions)
+            .with_backend(backend);
         Side {
             dtls: Dtls::new(&config, &Origin::seeded(3)).expect("a config that is right"),
             inbox: VecDeque::new(),

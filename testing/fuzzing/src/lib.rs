@@ -17,6 +17,7 @@ mod rtp;
 mod sctp;
 mod sdp;
 mod session;
+mod signaling;
 mod srtp;
 mod stun;
 mod turn;
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("sctp_packet", sctp::packets),
     ("sdp_agreement", sdp::agreement),
     ("sdp_description", sdp::description),
+    ("signaling", signaling::messages),
     ("srtp", srtp::packets),
     ("stun_message", stun::message),
     ("stun_stream", stun::stream),

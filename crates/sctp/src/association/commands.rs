@@ -163,7 +163,9 @@ impl Association {
 
     /// Queues a part of a message, `last` ends it; no other message may be sent on the channel in
     /// between. A message in parts may be larger than the send buffer. Without I-DATA the channels
-    /// beside it wait until it is complete, and so one part of it finds room even in a full send buffer.
+    /// beside it wait until it is complete, and so parts of it find room even when others have filled the send
+    /// buffer, up to as much again. With I-DATA, and a peer that takes whole messages only, others of more than a
+    /// packet wait that would not fit into the peer's memory beside the largest message that it takes.
     pub fn send_part(
         &mut self,
         now: Instant,

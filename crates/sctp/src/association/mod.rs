@@ -27,7 +27,7 @@ use crate::{
     channel::Channels,
     cookie::{Jar, PeerInit},
     incoming::Incoming,
-    outgoing::Outgoing,
+    outgoing::{Limit, Outgoing},
     packet::Address,
     pmtu::Pmtu,
     timers::Timers,
@@ -239,9 +239,11 @@ impl Association {
 
     /// A peer that takes any message takes it in parts; else it combines messages in its memory.
     fn follow_remote_max(&mut self) {
-        let memory = (self.remote_max != u64::MAX).then_some(self.peer.window as usize);
-        self.out
-            .bound_unfinished(memory.filter(|window| *window > 0));
+        let combines = self.remote_max != u64::MAX && self.peer.window > 0;
+        self.out.bound_unfinished(combines.then_some(Limit {
+            memory: self.peer.window as usize,
+            message: usize::try_from(self.remote_max).unwrap_or(usize::MAX),
+        }));
     }
 
     /// The largest message that we take, for `a=max-message-size`; 0 for any.

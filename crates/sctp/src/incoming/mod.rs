@@ -139,7 +139,7 @@ impl Incoming {
         if verdict != Verdict::Next || self.complete > self.limit / 2 {
             return Ok(false);
         }
-        if held <= self.limit * 2 {
+        if held + len + reassembly::OVERHEAD <= self.limit * 2 {
             return Ok(true);
         }
         match self.complete {

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, ops::Bound};
 use crate::{chunk::data::Data, pool::Pool};
 
 /// What bookkeeping of a run costs, in bytes.
-const OVERHEAD: usize = 256;
+pub(super) const OVERHEAD: usize = 256;
 /// While fewer runs are open, a message gets the size of the last one at once.
 const FORESIGHT: usize = 4;
 

@@ -37,6 +37,7 @@ use scheduler::{Claim, Scheduler};
 use unfinished::Unfinished;
 
 pub(crate) use transmit::Stop;
+pub(crate) use unfinished::Limit;
 
 /// The sending half of an association.
 #[derive(Debug)]

@@ -15,16 +15,24 @@ use crate::channel::Channels;
 #[derive(Debug, Default)]
 pub(super) struct Unfinished {
     /// Bytes that may be begun at a time; `None` for any number.
-    limit: Option<usize>,
+    limit: Option<Limit>,
     /// Bytes of messages that were let through and have not ended.
     begun: usize,
     waiting: VecDeque<u32>,
 }
 
+/// What a peer that combines messages can hold, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) memory: usize,
+    /// One message.
+    pub(crate) message: usize,
+}
+
 impl Outgoing {
-    /// The peer combines whole messages in a memory of this size; `None` when it takes them in parts.
-    pub(crate) fn bound_unfinished(&mut self, bytes: Option<usize>) {
-        self.unfinished.limit = bytes;
+    /// What the peer can hold; `None` when it takes messages in parts.
+    pub(crate) fn bound_unfinished(&mut self, limit: Option<Limit>) {
+        self.unfinished.limit = limit;
     }
 
     /// True when the channel's next message may be sent; else it waits for its turn here.
@@ -49,11 +57,11 @@ impl Outgoing {
         }
         let size = match message.open {
             // Nobody knows how large it will be.
-            true => message.size.max(limit / 4),
+            true => limit.message.min(limit.memory),
             false if message.size <= largest => return true,
             false => message.size,
         };
-        if self.unfinished.begun > 0 && self.unfinished.begun + size > limit {
+        if self.unfinished.begun > 0 && self.unfinished.begun + size > limit.memory {
             entry.out.waits = true;
             self.unfinished.waiting.push_back(channel);
             return false;
