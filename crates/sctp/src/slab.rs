@@ -14,6 +14,8 @@ enum Place<T> {
 }
 
 const NONE: u32 = u32::MAX;
+/// Room for so many values is kept always.
+const KEPT: usize = 64;
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
@@ -53,7 +55,8 @@ impl<T> Slab<T> {
         self.free = key;
         self.len -= 1;
         if self.len == 0 {
-            self.reset();
+            self.places.clear();
+            self.free = NONE;
         }
         match old {
             Place::Taken(value) => Some(value),
@@ -61,13 +64,12 @@ impl<T> Slab<T> {
         }
     }
 
-    /// An empty table gives memory back that only a burst needed.
-    fn reset(&mut self) {
-        if self.places.capacity() > 1_024 {
+    /// An empty table gives back the memory that only a burst needed; not with each burst, which would have it
+    /// asked for again with the next.
+    pub(crate) fn release(&mut self) {
+        if self.len == 0 && self.places.capacity() > KEPT {
             self.places = Vec::new();
         }
-        self.places.clear();
-        self.free = NONE;
     }
 
     pub(crate) fn get(&self, key: u32) -> Option<&T> {

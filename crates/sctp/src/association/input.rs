@@ -238,7 +238,7 @@ impl Association {
             self.pursue_shutdown(now);
         }
         if self.out.is_drained() && !self.timers.is_set(Why::Idle) {
-            self.timers.set(Why::Idle, now + super::timeout::IDLE);
+            self.await_idleness(now);
         }
     }
 

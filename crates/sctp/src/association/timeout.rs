@@ -9,8 +9,8 @@ use crate::{CloseReason, Why, chunk, chunk::kind};
 
 /// How long a peer may delay its SACK (RFC 9260 §6.2).
 pub(super) const PEER_SACK_DELAY: Duration = Duration::from_millis(200);
-/// Free buffers are given back after this time without data in flight.
-pub(super) const IDLE: Duration = Duration::from_secs(5);
+/// Free memory is given back after this time without data in flight.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Failures in a row, and the heartbeat in flight.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct Liveness {
     failures: u32,
     nonce: Option<u64>,
     active_at: Option<Instant>,
+    /// What had been sent and received when the wait for idleness began.
+    passed: (u64, u64),
 }
 
 impl Liveness {
@@ -90,16 +92,31 @@ impl Association {
         }
     }
 
+    /// Memory is given back when nothing has passed since the timer was set: a flow that waits for its
+    /// application is drained again and again.
     fn on_idle(&mut self, now: Instant) {
-        match self.out.is_drained() && self.inc.is_idle() {
+        let passed = self.passed();
+        let still = std::mem::replace(&mut self.liveness.passed, passed) == passed;
+        match still && self.out.is_drained() && self.inc.is_idle() {
             true => {
-                self.out.store.release_pool();
+                self.out.release_memory();
                 self.inc.pool.release();
                 self.early.release();
             }
             false if self.out.store.pool_is_empty() && self.inc.pool.is_empty() => {}
             false => self.timers.set(Why::Idle, now + IDLE),
         }
+    }
+
+    /// What was sent and received so far.
+    fn passed(&self) -> (u64, u64) {
+        (self.out.packets(), self.inc.tracker.cumulative())
+    }
+
+    /// Begins to wait for an association without traffic.
+    pub(super) fn await_idleness(&mut self, now: Instant) {
+        self.liveness.passed = self.passed();
+        self.timers.set(Why::Idle, now + IDLE);
     }
 
     /// RFC 9260 §8.3: the interval, the timeout, and some jitter.

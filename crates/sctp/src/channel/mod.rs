@@ -143,6 +143,7 @@ impl Channels {
         self.detach(key);
         if let Some(channel) = self.slab.remove(key) {
             self.names -= channel.names;
+            self.slab.release();
         }
     }
 

@@ -66,6 +66,9 @@ pub(crate) struct Flight {
     header: usize,
 }
 
+/// Room for so many TSNs is kept always.
+const KEPT: usize = 64;
+
 /// TSNs that a SACK can span; its offsets have 16 bits.
 const SPAN: usize = 60_000;
 
@@ -207,11 +210,13 @@ impl Flight {
         self.acked.remove_below(self.base);
         if self.ring.is_empty() {
             self.log.clear();
-            if self.ring.capacity() > 1_024 {
-                self.ring.shrink_to(64);
-                self.log.shrink_to(64);
-            }
         }
+    }
+
+    /// Gives memory back that only a burst needed.
+    pub(crate) fn release(&mut self) {
+        self.ring.shrink_to(KEPT);
+        self.log.shrink_to(KEPT);
     }
 
     /// The parts of `first..=last` that no gap block has covered before; they count as covered now.

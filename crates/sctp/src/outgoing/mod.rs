@@ -235,6 +235,12 @@ impl Outgoing {
         !self.flight.is_empty()
     }
 
+    /// The association idles: gives free memory back.
+    pub(crate) fn release_memory(&mut self) {
+        self.store.release_memory();
+        self.flight.release();
+    }
+
     /// The peer's last advertised window.
     pub(crate) fn peer_window(&self) -> u32 {
         self.peer_window as u32

@@ -184,9 +184,11 @@ impl Store {
         self.messages.len() == 0
     }
 
-    /// Gives free buffers back to the system.
-    pub(crate) fn release_pool(&mut self) {
+    /// Gives free memory back to the system.
+    pub(crate) fn release_memory(&mut self) {
         self.pool.release();
+        self.messages.release();
+        self.segments.release();
     }
 
     pub(crate) fn pool_is_empty(&self) -> bool {

@@ -153,3 +153,36 @@ fn nor_does_the_repair_of_losses() {
     assert!(received > 1_000_000, "{received}");
     assert_eq!(count, 0);
 }
+
+#[test]
+fn nor_does_a_flow_that_waits_for_its_application() {
+    let mut pair = Pair::new(0);
+    while !pair.sides.iter().all(Association::is_connected) {
+        pair.exchange();
+    }
+    let config = ChannelConfig::new("now and then");
+    let channel = pair.sides[0].open_channel(pair.now, config);
+    let channel = channel.expect("a fresh association");
+    // All arrives before the next burst comes: again and again nothing is left to do.
+    let spurt = |pair: &mut Pair, seconds: u64| {
+        let end = pair.now + Duration::from_secs(seconds);
+        while pair.now < end {
+            pair.send(channel, &[5; 64], 3_000);
+            for _ in 0..8 {
+                pair.exchange();
+            }
+        }
+    };
+    spurt(&mut pair, 10);
+    COUNT.with(|count| count.set(0));
+    spurt(&mut pair, 20);
+    assert_eq!(COUNT.with(Cell::get), 0);
+    assert!(pair.received > 20_000_000, "{}", pair.received);
+    // Without traffic the memory is given back.
+    let before = LIVE.with(Cell::get);
+    for _ in 0..1_500 {
+        pair.exchange();
+    }
+    let freed = before - LIVE.with(Cell::get);
+    assert!(freed > 500_000, "{freed} bytes");
+}
