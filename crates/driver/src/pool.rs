@@ -87,7 +87,7 @@ impl Pool {
     }
 
     fn work(self: Arc<Self>) {
-        let mut desk = Desk::default();
+        let mut desk = Desk::for_good();
         while let Some(link) = self.next() {
             match catch_unwind(AssertUnwindSafe(|| link.mailbox.deliver(TURN, &mut desk))) {
                 Ok(true) => self.submit(link),
