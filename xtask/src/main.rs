@@ -7,6 +7,7 @@ mod fuzz;
 mod prepare;
 mod run;
 mod tables;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,8 @@ enum Chore {
         #[arg(long, default_value_t = 65_536)]
         message: u64,
     },
+    /// Moves much between two peers of ours over real sockets, checks every byte, and prints how long it took
+    Volume(volume::Amounts),
     /// Computes a table of what the engines do in virtual time and writes it to `docs/tables`
     Tables {
         /// Which one: `goodput`, `fairness`, `ice` or `str0m`
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
             }
             counterpart("bulk", &arguments)
         }
+        Chore::Volume(amounts) => volume::run(&amounts),
         Chore::Tables { name } => tables::write(&name),
         Chore::Soak { calls } => counterpart("soak", &["--calls", &calls.to_string()]),
         Chore::Fuzz {

@@ -23,3 +23,4 @@ mod turn;
 #[cfg(all(feature = "openssl", target_os = "linux"))]
 mod turn_dtls;
 mod turn_server;
+mod volume;

@@ -18,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Told {
     State(State),
     Open(ChannelInfo),
+    Closed(u16),
     Data(u16, DataKind, Vec<u8>),
     Audio(Vec<u8>),
     Video(Vec<u8>),
@@ -64,6 +65,10 @@ impl Handler for Teller {
 
     fn on_channel_open(&mut self, channel: &ChannelInfo) {
         self.tell(Told::Open(channel.clone()));
+    }
+
+    fn on_channel_close(&mut self, channel: &ChannelInfo) {
+        self.tell(Told::Closed(channel.stream_id));
     }
 
     fn on_data(&mut self, frame: DataFrame<'_>) {
