@@ -1,5 +1,7 @@
 //! The real program: two of them in a room of a third one, behind NATs, when a cable moves.
 
+use std::time::Duration;
+
 use esp_e2e::Program;
 use esp_e2e::directory::Directory;
 use esp_lab::{Coturn, CoturnConfig, Host, Internet, Namespace, Nat, Outcome, Site};
@@ -24,15 +26,27 @@ fn plays_on(program: &Program, count: u64) -> Outcome<()> {
         .map(drop)
 }
 
-#[test]
-fn a_call_in_a_room_survives_a_cable_that_moves() -> Outcome<()> {
+/// Two in a call, behind NATs, with the rooms that they are in and a place to go.
+struct Room {
+    rooms: Program,
+    callee: Program,
+    caller: Program,
+    hosts: [Host; 2],
+    elsewhere: Site,
+    _sites: [Site; 2],
+    _state: Directory,
+    _coturn: Coturn,
+    _internet: Internet,
+}
+
+fn in_a_call() -> Outcome<Room> {
     let internet = Internet::new()?;
     let coturn = Coturn::start(&internet, &CoturnConfig::default())?;
     let sites = [
         Site::v4(&internet, Nat::Cone)?,
         Site::v4(&internet, Nat::Cone)?,
-        Site::v4(&internet, Nat::Cone)?,
     ];
+    let elsewhere = Site::v4(&internet, Nat::Cone)?;
     let hosts = [
         Host::at(&sites[0], "caller")?,
         Host::at(&sites[1], "callee")?,
@@ -62,18 +76,56 @@ fn a_call_in_a_room_survives_a_cable_that_moves() -> Outcome<()> {
     for program in [&caller, &callee] {
         plays_on(program, 60).map_err(|why| format!("at first: {why}"))?;
     }
+    Ok(Room {
+        rooms,
+        callee,
+        caller,
+        hosts,
+        elsewhere,
+        _sites: sites,
+        _state: state,
+        _coturn: coturn,
+        _internet: internet,
+    })
+}
 
-    hosts[0].unplug("eth0")?;
-    hosts[0].plug("eth1", &sites[2])?;
-    for program in [&caller, &callee] {
+#[test]
+fn a_call_in_a_room_survives_a_cable_that_moves() -> Outcome<()> {
+    let room = in_a_call()?;
+    let (caller, callee) = (&room.caller, &room.callee);
+    room.hosts[0].unplug("eth0")?;
+    room.hosts[0].plug("eth1", &room.elsewhere)?;
+    for program in [caller, callee] {
         plays_on(program, 40)
             .map_err(|why| format!("after the move: {why}\ncallee: {}", callee.said()))?;
     }
     // Its link to the room has moved too: the other one hears that it leaves.
-    caller.interrupt()?;
-    callee
+    room.caller.interrupt()?;
+    room.callee
         .wait_for("left", PATIENCE)
-        .map_err(|why| format!("{why}{}", rooms.said()))?;
-    callee.interrupt()?;
-    rooms.interrupt()
+        .map_err(|why| format!("{why}{}", room.rooms.said()))?;
+    room.callee.interrupt()?;
+    room.rooms.interrupt()
+}
+
+/// Consent ends after 30 s, and the room forgets who it does not hear: only a restart of ICE saves the call, and the
+/// offers of one are said to somebody who is not there.
+#[test]
+fn a_call_in_a_room_survives_half_a_minute_without_a_network() -> Outcome<()> {
+    let room = in_a_call()?;
+    let (caller, callee) = (&room.caller, &room.callee);
+    room.hosts[0].unplug("eth0")?;
+    std::thread::sleep(Duration::from_secs(34));
+    room.hosts[0].plug("eth1", &room.elsewhere)?;
+    for program in [caller, callee] {
+        plays_on(program, 40)
+            .map_err(|why| format!("after the outage: {why}\ncallee: {}", callee.said()))?;
+        let said = program.said();
+        if said.contains("\"lost\"") || said.contains("\"failed\"") {
+            return Err(format!("the call was begun anew: {said}"));
+        }
+    }
+    room.caller.interrupt()?;
+    room.callee.interrupt()?;
+    room.rooms.interrupt()
 }
