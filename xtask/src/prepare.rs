@@ -1,6 +1,7 @@
 //! Installs what the tests need where it is missing.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::run;
 
@@ -12,6 +13,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
     ("turnserver", "coturn"),
+    ("kill", "procps"),
+    ("c++", "g++"),
     ("pkg-config", "pkg-config"),
     ("/usr/include/openssl/ssl.h", "libssl-dev"),
 ];
@@ -51,14 +54,24 @@ pub(crate) fn can_install() -> bool {
 
 /// Installs these packages of Debian.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
-    run::program("apt-get", &["update", "-qq"])?;
+    apt_get(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(packages);
-    run::program("apt-get", &arguments)
+    apt_get(&arguments)
+}
+
+/// Runs `apt-get` without a question that nobody would answer.
+fn apt_get(arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("apt-get");
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    run::finish(command, &format!("apt-get {}", arguments.join(" ")))
 }
 
 fn is_root() -> bool {
-    std::process::Command::new("id")
+    Command::new("id")
         .arg("-u")
         .output()
         .is_ok_and(|output| output.stdout.trim_ascii() == b"0")

@@ -20,13 +20,6 @@ pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Resu
     finish(command, &format!("cargo {}", arguments.join(" ")))
 }
 
-/// Runs a program and waits for it.
-pub(crate) fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
-    let mut command = Command::new(name);
-    command.args(arguments);
-    finish(command, &format!("{name} {}", arguments.join(" ")))
-}
-
 /// Whether a program can be started.
 pub(crate) fn exists(name: &str) -> bool {
     Command::new(name)
