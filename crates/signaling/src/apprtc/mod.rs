@@ -12,6 +12,7 @@
 
 mod backoff;
 mod config;
+mod conversation;
 mod message;
 mod rest;
 mod socket;
