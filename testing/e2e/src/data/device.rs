@@ -195,6 +195,26 @@ impl Device {
         self.wait("not connected", |news| news.connected.then_some(()))
     }
 
+    /// Restarts ICE; the offer for it, which is the same again while the last one was not answered.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn restart(&self) -> Outcome<String> {
+        self.board.note(|news| news.sdp = None);
+        self.connection
+            .restart_ice()
+            .map_err(|error| error.to_string())?;
+        self.wait("no offer", |news| news.sdp.take())
+    }
+
+    /// Takes an answer.
+    ///
+    /// # Errors
+    /// When the device does not take it.
+    pub fn take(&self, answer: &str) -> Outcome<()> {
+        self.signal(answer)
+    }
+
     /// Its last description; empty before the first.
     pub fn description(&self) -> String {
         self.board.lock().told.clone().unwrap_or_default()

@@ -2,6 +2,7 @@
 
 mod channels;
 mod partial;
+mod restarts;
 mod snap;
 
 use esp_e2e::data::{Desk, Device, Offerer, quoted};
@@ -41,6 +42,7 @@ fn everything(kind: Kind) -> Outcome<()> {
         ("partial reliability, page to device", partial::to_device),
         ("messages that expire", partial::expired),
         ("a handshake without SNAP", snap::declined),
+        ("a restart that is offered twice", restarts::repeated),
     ];
     let browser = Browser::start_a(kind)?;
     let desk = Desk::new(&browser)?;
