@@ -42,15 +42,21 @@ pub struct Config {
     /// The largest message that we accept, in bytes, to be announced by `a=max-message-size`;
     /// 1 MiB. It must fit into `receive_buffer` unless delivery is in parts.
     pub max_message_size: usize,
-    /// Bytes of messages that may wait to be sent or acknowledged, over all channels; 4 MiB.
+    /// Bytes of messages that may wait to be sent or acknowledged, over all channels; 4 MiB. Each counts with the
+    /// memory that it takes, so buffers that are handed over count with their capacity, up to what a copy would
+    /// take. Beyond it go the rounding of a single message as large as this, as much again of a message in parts
+    /// without I-DATA ([`Association::send_part`](crate::Association::send_part)), and the few bytes that open
+    /// each channel.
     pub send_buffer: usize,
     /// Bytes of messages that may wait for their missing fragments or for the application, over
     /// all channels; 4 MiB. It is what the advertised window starts with. Memory for the
-    /// bookkeeping of tiny messages and holes comes on top, at most twice this figure in all.
+    /// bookkeeping of tiny messages and holes comes on top, at most twice this figure in all. The names of
+    /// channels that the peer opens may have as many bytes again; what is opened beyond that is refused.
     pub receive_buffer: usize,
     /// Whole messages or parts; whole.
     pub delivery: Delivery,
-    /// Channels that may be open at a time, by both sides together; 65,534.
+    /// Channels that may be open at a time, by both sides together; 65,534. Each takes less than 1 KiB beside its
+    /// names and messages. What the peer opens beyond that is refused: its channel is closed (RFC 8832 §6).
     pub max_channels: usize,
     /// The first retransmission timeout; 500 ms.
     pub rto_initial: Duration,

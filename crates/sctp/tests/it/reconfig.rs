@@ -243,3 +243,72 @@ fn a_peer_that_asks_for_all_streams_gets_all() {
     let closing = |seen: &Seen| matches!(seen, Seen::Closing(_));
     assert_eq!(asked.net.count(1, closing), channels.len());
 }
+
+#[test]
+fn a_reset_waits_for_the_messages_before_it() {
+    // RFC 6525 §5.2.2: "in progress" until all up to the sender's last TSN has come.
+    let mut forge = Forge::connected(Config::default());
+    let (first, stream) = (forge.first[1], 1);
+    let data = |ahead: u32, number: u32, ppid: u32, payload: &[u8]| {
+        let mut value = first.wrapping_add(ahead).to_be_bytes().to_vec();
+        value.extend(u16::to_be_bytes(stream));
+        value.extend([0; 2]);
+        value.extend(number.to_be_bytes());
+        value.extend(ppid.to_be_bytes());
+        value.extend(payload);
+        chunk(I_DATA, 3, &value)
+    };
+    forge.tell(&[data(0, 0, 50, &[3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
+    let sack = [forge.first[0].to_be_bytes(), [0, 1, 0, 0], [0; 4]].concat();
+    forge.tell(&[chunk(SACK, 0, &sack)]);
+    let ask = [reset(first, first.wrapping_add(2), stream)];
+    let outcomes = |heard: &[crate::forge::Sighted]| -> Vec<u8> {
+        let answers = heard.iter().filter(|chunk| chunk.kind == RE_CONFIG);
+        answers
+            .filter(|chunk| chunk.value[..2] == [0, 16])
+            .map(|chunk| chunk.value[11])
+            .collect()
+    };
+    const IN_PROGRESS: u8 = 6;
+    forge.tell(&[data(2, 2, 53, b"second")]);
+    assert_eq!(outcomes(&forge.tell(&ask)), [IN_PROGRESS]);
+    assert_eq!(
+        forge.net.count(0, |seen| matches!(seen, Seen::Closing(_))),
+        0
+    );
+    forge.tell(&[data(1, 1, 53, b"first")]);
+    assert_eq!(outcomes(&forge.tell(&ask)), [PERFORMED as u8]);
+    assert_eq!(forge.net.messages(0), [&b"first"[..], b"second"]);
+    assert_eq!(
+        forge.net.count(0, |seen| matches!(seen, Seen::Closing(_))),
+        1
+    );
+}
+
+#[test]
+fn a_peer_that_is_busy_with_a_reset_is_asked_again_and_never_given_up() {
+    let mut forge = Forge::connected(Config::default().with_heartbeat_interval(None));
+    let channel = forge.net.open(0, ChannelConfig::new("x"));
+    forge.net.flush();
+    let sack = [forge.first[0].to_be_bytes(), [0, 1, 0, 0], [0; 4]].concat();
+    forge.tell(&[chunk(SACK, 0, &sack)]);
+    let now = forge.net.now;
+    forge.net.sides[0].close_channel(now, channel).unwrap();
+    forge.net.flush();
+    let sequence = forge.heard()[0].value[4..8].to_vec();
+    let answer = |outcome: u8| {
+        let value = [&sequence[..], &[0, 0, 0, outcome]].concat();
+        [chunk(RE_CONFIG, 0, &parameter(16, &value))]
+    };
+    // RFC 6525 §5.2.7 H2: far more often than failures are allowed.
+    for _ in 0..40 {
+        forge.tell(&answer(6));
+        forge.net.run(11 * SECOND);
+        let again = forge.heard();
+        assert_eq!(again[0].kind, RE_CONFIG);
+        assert_eq!(again[0].value[4..8], sequence[..]);
+    }
+    assert!(forge.net.sides[0].is_connected());
+    forge.tell(&answer(1));
+    assert!(forge.net.sides[0].is_connected());
+}

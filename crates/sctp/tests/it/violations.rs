@@ -477,3 +477,52 @@ fn limits_of_repetition_are_kept() {
     let ended = Seen::Ended(CloseReason::Unreachable);
     assert!(forge.net.seen[0].contains(&ended));
 }
+
+#[test]
+fn nothing_leaves_before_the_cookie_is_acknowledged() {
+    let (mut forge, good) = waiting_for_an_init_ack();
+    let channel = forge.net.open(0, ChannelConfig::new("x"));
+    forge.net.send(0, channel, &[1; 5_000]);
+    forge.net.inject(0, good);
+    forge.net.run(Duration::from_millis(1_400));
+    let packets = forge.packets();
+    assert!(packets.len() >= 2);
+    for packet in &packets {
+        assert_eq!(kinds(&chunks(packet)), [COOKIE_ECHO]);
+    }
+    // The COOKIE ACK may bring data along, and lets ours go.
+    let tsn = {
+        let init = forge.net.sides[1].local_init();
+        word(&init, 16)
+    };
+    let heard = forge.tell(&[chunk(COOKIE_ACK, 0, &[]), data(tsn, 1, b"first")]);
+    assert_eq!(kinds(&heard)[0], I_DATA);
+}
+
+#[test]
+fn a_peer_with_two_tags_is_known_by_the_later_one() {
+    // RFC 9260 §5.2.4 B: it answers our INIT, knows nothing of that any more, and begins itself.
+    let begin = [chunk(INIT, 0, &init(TAG, 9_000, STREAMS, 7, &[]))];
+    let (mut forge, good) = waiting_for_an_init_ack();
+    forge.net.inject(0, good.clone());
+    forge.net.flush();
+    assert_eq!(kinds(&forge.heard()), [COOKIE_ECHO]);
+    let (tag, cookie) = cookie_of(&forge.say(0, &begin)[0]);
+    assert_eq!(tag, forge.tags[0]);
+    let heard = forge.say(tag, &[chunk(COOKIE_ECHO, 0, &cookie)]);
+    assert_eq!(kinds(&heard), [COOKIE_ACK]);
+    assert_eq!(heard[0].tag, TAG);
+    assert_eq!(forge.net.seen[0], [Seen::Connected]);
+    // The same after the first tag was taken up: what was sent to that is void.
+    let (mut forge, _) = waiting_for_an_init_ack();
+    let (tag, cookie) = cookie_of(&forge.say(0, &begin)[0]);
+    forge.net.inject(0, good);
+    forge.net.flush();
+    forge.tell(&[chunk(COOKIE_ACK, 0, &[])]);
+    forge.packets();
+    assert!(forge.net.sides[0].is_connected());
+    let heard = forge.say(tag, &[chunk(COOKIE_ECHO, 0, &cookie)]);
+    assert_eq!(kinds(&heard), [COOKIE_ACK]);
+    assert_eq!(heard[0].tag, TAG);
+    assert_eq!(forge.net.seen[0][1..], [Seen::Connected, Seen::Restarted]);
+}
