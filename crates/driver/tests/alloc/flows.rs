@@ -70,8 +70,8 @@ fn fill(ends: &[End; 2], streams: &[u16], message: &[u8]) {
 
 /// A flow allocates nothing for a packet or a message. What is left, and bounded here: tables and lists that double
 /// (the list of what was lost or came twice, of free buffers, of channels), and what is kept in order when packets are
-/// lost, with buffers for more messages at a time than ever before: a few of a hundred on a machine under load, none
-/// on one at rest.
+/// lost, with buffers for more messages at a time than ever before. Most stretches have none of it; a machine under
+/// load has some, and then for two messages of a hundred at most.
 fn judge(what: &str, messages: u64, found: &Allocations) {
     let held = ["pool::Pool::take", "spare::Spare::copy", "btree::node"];
     let (mut held_now, mut grown) = (0, 0);
