@@ -44,7 +44,8 @@ pub struct PeerConfig {
     /// From `new_connection`, or from the remote description, to connected; then it fails with the
     /// reason.
     pub connect_timeout: Duration,
-    /// Whether the controlling side makes a new offer when the path is lost for long.
+    /// Whether the controlling side makes a new offer when the path is lost for long, and either side when its
+    /// signaling comes back meanwhile.
     pub ice_restart: bool,
     /// The certificate; one is made for each peer when there is none.
     pub certificate: Option<Certificate>,
