@@ -42,6 +42,10 @@ impl Ranges {
         self.ranges.front().copied()
     }
 
+    pub(crate) fn last(&self) -> Option<(u64, u64)> {
+        self.ranges.back().copied()
+    }
+
     /// Index of the first range that ends at or behind `value`.
     fn find(&self, value: u64) -> usize {
         // Nearly all additions are at the end.

@@ -13,8 +13,10 @@ use crate::packet::Builder;
 
 /// SACKs that wait; those behind them say what these would have said.
 const MOST: usize = 64;
-/// Bytes of a packet with one; what it cannot say of gaps, the last one does.
+/// Bytes of a packet with one.
 const LARGEST: usize = 128;
+/// Gap blocks that it surely holds.
+const GAPS: usize = 20;
 
 /// Packets with SACKs, oldest first.
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ impl Association {
         if !self.inc.tracker.is_due()
             || !self.phase.is_connected()
             || self.early.sizes.len() >= MOST
+            // RFC 9260 §6.7: a SACK must tell of as many gaps as a full packet holds, which the last one does.
+            || self.inc.tracker.groups() > GAPS
         {
             return;
         }

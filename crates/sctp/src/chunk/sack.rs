@@ -30,6 +30,11 @@ impl<'a> Sack<'a> {
         })
     }
 
+    /// Gap ack blocks that it has.
+    pub(crate) fn block_count(&self) -> usize {
+        self.blocks.len() / 4
+    }
+
     /// Gap ack blocks: first and last offset from the cumulative TSN.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (u16, u16)> + use<'a> {
         self.blocks.chunks_exact(4).map(|block| {
@@ -46,6 +51,11 @@ impl<'a> Sack<'a> {
             .chunks_exact(4)
             .map(|tsn| u32::from_be_bytes([tsn[0], tsn[1], tsn[2], tsn[3]]))
     }
+}
+
+/// Gap ack blocks that a SACK alone in a packet of so many bytes holds.
+pub(crate) fn capacity(packet_size: usize) -> usize {
+    packet_size.saturating_sub(crate::packet::HEADER + SACK_HEADER) / 4
 }
 
 /// Writes a SACK with as many blocks and duplicates as fit; `false` when not even the head does.

@@ -30,8 +30,9 @@ pub struct Cubic {
     caution: Option<Caution>,
 }
 
+/// The window, and how it grows.
 #[derive(Clone, Copy, Debug)]
-struct Curve {
+pub(super) struct Curve {
     window: f64,
     threshold: f64,
     /// The window at the last reduction.
@@ -164,6 +165,24 @@ impl Cubic {
         self.before = Some(self.now);
     }
 
+    /// Nothing is left to take back.
+    pub(super) fn forget(&mut self) {
+        self.before = None;
+    }
+
+    /// The curve as it is.
+    pub(super) fn curve(&self) -> Curve {
+        self.now
+    }
+
+    /// Takes up an earlier curve where it was higher.
+    pub(super) fn resume(&mut self, before: Curve) {
+        if before.window > self.now.window {
+            self.now = before;
+            self.now.epoch = None;
+        }
+    }
+
     /// Adds to the window.
     pub(super) fn widen(&mut self, bytes: f64) {
         self.now.window += bytes;
@@ -171,11 +190,8 @@ impl Cubic {
 
     /// Takes the last reductions back.
     pub(super) fn restore(&mut self) {
-        if let Some(before) = self.before.take()
-            && before.window > self.now.window
-        {
-            self.now = before;
-            self.now.epoch = None;
+        if let Some(before) = self.before.take() {
+            self.resume(before);
         }
     }
 
@@ -189,15 +205,21 @@ impl Cubic {
     /// Leaves `factor` of the window.
     pub(super) fn reduce(&mut self, factor: f64) {
         self.caution = None;
-        let curve = &mut self.now;
+        self.now.reduce(factor, self.packet);
+    }
+}
+
+impl Curve {
+    /// Leaves `factor` of the window, and ends slow start.
+    pub(super) fn reduce(&mut self, factor: f64, packet: f64) {
         // RFC 9438 §4.7: fast convergence gives room to newcomers.
-        curve.plateau = match curve.window < curve.plateau {
-            true => curve.window * (1.0 + BETA) / 2.0,
-            false => curve.window,
+        self.plateau = match self.window < self.plateau {
+            true => self.window * (1.0 + BETA) / 2.0,
+            false => self.window,
         };
-        curve.threshold = (curve.window * factor).max(4.0 * self.packet);
-        curve.window = curve.threshold;
-        curve.epoch = None;
+        self.threshold = (self.window * factor).max(4.0 * packet);
+        self.window = self.threshold;
+        self.epoch = None;
     }
 }
 

@@ -19,6 +19,7 @@ mod cubic;
 mod pacer;
 mod reno;
 mod tolerant;
+mod watch;
 
 use std::{fmt, time::Duration};
 

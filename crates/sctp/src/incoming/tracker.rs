@@ -68,6 +68,11 @@ impl Tracker {
         !self.ahead.is_empty()
     }
 
+    /// How many groups of later TSNs wait for missing ones.
+    pub(crate) fn groups(&self) -> usize {
+        self.ahead.len()
+    }
+
     /// Judges a TSN without taking it.
     pub(crate) fn judge(&self, tsn: u64) -> Verdict {
         if tsn <= self.cumulative || self.ahead.contains(tsn) {

@@ -7,8 +7,15 @@ use super::{
     flight::{Entry, NO_SEGMENT, State},
 };
 use crate::{
-    PeerMisbehaved, channel::Channels, chunk::sack::Sack, congestion::Acknowledged, serial,
+    PeerMisbehaved,
+    channel::Channels,
+    chunk::sack::{self, Sack},
+    congestion::Acknowledged,
+    serial,
 };
+
+/// Chunks beside a SACK may take the room of so many gap blocks.
+const BESIDE: usize = 8;
 
 /// What a SACK meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +32,7 @@ pub(crate) struct SackEffect {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     bytes: usize,
-    /// Packet, time and freshness of the newest.
+    /// Packet, time and freshness of the newest of which a SACK could have told at once.
     newest: Option<(u64, Instant, bool)>,
 }
 
@@ -58,13 +65,17 @@ impl Outgoing {
         let mut sum = Sum::default();
         self.take_cumulative(channels, now, cumulative, before, &mut sum);
         self.take_blocks(now, cumulative, sack, before, &mut sum);
+        let was_cut = self.recovery.is_cut();
+        let cut = sack.block_count() + BESIDE >= sack::capacity(self.packet_size);
+        let reach = cut.then(|| self.flight.highest_acknowledged());
+        self.recovery.set_reach(reach);
         let was_closed = self.peer_window == 0;
         self.peer_window = sack.window as usize;
         if was_closed && self.peer_window > 0 {
             self.resend_window_probe();
         }
         let progress = sum.bytes > 0;
-        self.learn(now, in_flight, &sum);
+        self.learn(now, in_flight, &sum, was_cut);
         self.find_losses(channels, now);
         self.advance();
         self.repeat_skip(now, self.rto.smoothed().unwrap_or_default());
@@ -85,7 +96,7 @@ impl Outgoing {
     ) {
         while let Some(entry) = self.flight.pop_acknowledged(cumulative) {
             if matches!(entry.state, State::InFlight | State::Lost) {
-                self.count(&entry, before, now, sum);
+                self.count(self.flight.cumulative(), &entry, before, now, sum);
             }
             let done = match entry.segment {
                 NO_SEGMENT => self.store.release(entry.message),
@@ -127,7 +138,7 @@ impl Outgoing {
                 if let Some(entry) = self.flight.acknowledge(tsn)
                     && matches!(entry.state, State::InFlight | State::Lost)
                 {
-                    self.count(&entry, before, now, sum);
+                    self.count(tsn, &entry, before, now, sum);
                 }
             }
         }
@@ -140,25 +151,32 @@ impl Outgoing {
         self.scratch = scratch;
     }
 
-    fn count(&mut self, entry: &Entry, before: u64, now: Instant, sum: &mut Sum) {
+    fn count(&mut self, tsn: u64, entry: &Entry, before: u64, now: Instant, sum: &mut Sum) {
         sum.bytes += (usize::from(entry.len) + self.header()).next_multiple_of(4);
         self.recovery
-            .on_acknowledged(entry, before, now, self.rto.least());
-        if sum.newest.is_none_or(|(packet, ..)| entry.packet > packet) {
+            .on_acknowledged(tsn, entry, before, now, self.rto.least());
+        if self.recovery.was_in_reach(tsn)
+            && sum.newest.is_none_or(|(packet, ..)| entry.packet > packet)
+        {
             sum.newest = Some((entry.packet, entry.sent_at, entry.sends == 1));
         }
     }
 
     /// Round trip, congestion window and pace.
-    fn learn(&mut self, now: Instant, in_flight: usize, sum: &Sum) {
-        // RFC 9260 §6.3.1 C5: no sample from what was sent twice.
+    fn learn(&mut self, now: Instant, in_flight: usize, sum: &Sum, was_cut: bool) {
         let rtt = match sum.newest {
-            Some((_, sent_at, true)) => Some(now.since(sent_at)),
+            Some((_, sent_at, true)) => {
+                let rtt = now.since(sent_at);
+                self.rto.sample(rtt);
+                Some(rtt)
+            }
+            // RFC 9260 §6.3.1 C5: no sample for the timeout from what was sent twice. But where SACKs are full,
+            // repairs alone are acknowledged at once, and the window must feel the queue.
+            Some((_, sent_at, false)) if was_cut => {
+                Some(now.since(sent_at)).filter(|rtt| *rtt >= self.rto.least())
+            }
             _ => None,
         };
-        if let Some(rtt) = rtt {
-            self.rto.sample(rtt);
-        }
         if self.recovery.take_spurious() {
             self.counts.spurious += 1;
             self.congestion.on_spurious(now);
@@ -187,9 +205,12 @@ impl Outgoing {
 
     fn update_pace(&mut self) {
         if self.pacing {
+            // While a queue drains its delay is felt for a round trip more, which must not slow down what comes after.
+            let least = self.rto.least();
+            let rtt = self.rto.smoothed().map(|rtt| rtt.min(least + least / 4));
             self.pacer.update(
                 self.congestion.window(),
-                self.rto.smoothed(),
+                rtt,
                 self.congestion.in_slow_start(),
                 self.packet_size,
             );

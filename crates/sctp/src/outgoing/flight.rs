@@ -1,8 +1,9 @@
 //! What is in flight: one small entry a TSN, in a ring keyed by the distance from the cumulative
-//! acknowledgement, and a log of transmissions in the order of their sending.
+//! acknowledgement, and two logs of transmissions in the order of their sending: first ones, whose TSNs
+//! ascend, and repeated ones.
 //!
 //! Nothing is sorted and nothing is searched: a SACK pops entries off the front, visits only TSNs
-//! that it newly acknowledges, and losses are found by walking the log from its oldest end.
+//! that it newly acknowledges, and losses are found by walking both logs from their oldest ends.
 
 use std::collections::VecDeque;
 
@@ -53,7 +54,8 @@ pub(crate) struct Flight {
     ring: VecDeque<Entry>,
     /// TSN of the ring's front: the cumulative acknowledgement plus one.
     base: u64,
-    log: VecDeque<Sent>,
+    first: VecDeque<Sent>,
+    again: VecDeque<Sent>,
     /// TSNs above `base` that gap blocks acknowledged.
     acked: Ranges,
     /// Bytes in flight with chunk headers, for the congestion window.
@@ -70,7 +72,7 @@ pub(crate) struct Flight {
 const KEPT: usize = 64;
 
 /// TSNs that a SACK can span; its offsets have 16 bits.
-const SPAN: usize = 60_000;
+const SPAN: usize = 65_000;
 
 impl Flight {
     /// An empty ring; the first TSN is `base`, chunk headers have `header` bytes.
@@ -78,7 +80,8 @@ impl Flight {
         Flight {
             ring: VecDeque::new(),
             base,
-            log: VecDeque::new(),
+            first: VecDeque::new(),
+            again: VecDeque::new(),
             acked: Ranges::default(),
             bytes: 0,
             data: 0,
@@ -138,7 +141,7 @@ impl Flight {
         if entry.state == State::InFlight {
             self.bytes += self.cost(entry.len);
             self.data += usize::from(entry.len);
-            self.log.push_back(Sent {
+            self.first.push_back(Sent {
                 tsn,
                 packet: entry.packet,
             });
@@ -175,7 +178,7 @@ impl Flight {
         entry.packet = packet;
         entry.sent_at = now;
         let len = entry.len;
-        self.log.push_back(Sent { tsn, packet });
+        self.again.push_back(Sent { tsn, packet });
         if was == State::Lost {
             self.lost -= 1;
             self.bytes += self.cost(len);
@@ -209,14 +212,16 @@ impl Flight {
     pub(crate) fn trim(&mut self) {
         self.acked.remove_below(self.base);
         if self.ring.is_empty() {
-            self.log.clear();
+            self.first.clear();
+            self.again.clear();
         }
     }
 
     /// Gives memory back that only a burst needed.
     pub(crate) fn release(&mut self) {
         self.ring.shrink_to(KEPT);
-        self.log.shrink_to(KEPT);
+        self.first.shrink_to(KEPT);
+        self.again.shrink_to(KEPT);
     }
 
     /// The parts of `first..=last` that no gap block has covered before; they count as covered now.
@@ -289,17 +294,22 @@ impl Flight {
         }
     }
 
-    /// The oldest transmission that still matters: TSN, packet, time.
-    pub(crate) fn oldest(&mut self) -> Option<(u64, u64, Instant)> {
-        loop {
-            let sent = *self.log.front()?;
-            match self.entry(sent.tsn) {
-                Some(entry) if entry.state == State::InFlight && entry.packet == sent.packet => {
-                    return Some((sent.tsn, sent.packet, entry.sent_at));
-                }
-                _ => self.log.pop_front(),
-            };
-        }
+    /// The oldest transmission that still matters, and of which a SACK could have told: TSN, packet, time.
+    /// Of first transmissions beyond `reach` none has told yet.
+    pub(crate) fn oldest(&mut self, reach: u64) -> Option<(u64, u64, Instant)> {
+        let first = oldest_of(&mut self.first, &self.ring, self.base);
+        let first = first.filter(|(tsn, ..)| *tsn <= reach);
+        let again = oldest_of(&mut self.again, &self.ring, self.base);
+        first
+            .into_iter()
+            .chain(again)
+            .min_by_key(|(_, packet, _)| *packet)
+    }
+
+    /// The highest TSN that a SACK has told of.
+    pub(crate) fn highest_acknowledged(&self) -> u64 {
+        let gaps = self.acked.last().map_or(0, |(_, last)| last);
+        gaps.max(self.cumulative())
     }
 
     /// The highest TSN in flight, for a probe of the tail.
@@ -322,5 +332,24 @@ impl Flight {
             tsn += 1;
         }
         tsn
+    }
+}
+
+/// The oldest transmission of a log that still matters; those before it are taken off.
+fn oldest_of(
+    log: &mut VecDeque<Sent>,
+    ring: &VecDeque<Entry>,
+    base: u64,
+) -> Option<(u64, u64, Instant)> {
+    loop {
+        let sent = *log.front()?;
+        let index = sent.tsn.checked_sub(base).map(usize::try_from);
+        let entry = index.and_then(|index| ring.get(index.ok()?));
+        match entry {
+            Some(entry) if entry.state == State::InFlight && entry.packet == sent.packet => {
+                return Some((sent.tsn, sent.packet, entry.sent_at));
+            }
+            _ => log.pop_front(),
+        };
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. `send` copies a message into the store ([`queue`]) and gives its channel a turn
 //!    ([`scheduler`]).
-//! 2. [`transmit`] lays fragments straight from the store into packets, as far as both windows go.
+//! 2. [`transmit`] lays fragments ([`fragment`]) straight from the store into packets, as far as both windows go.
 //! 3. A SACK ([`acknowledge`]) frees what arrived, finds what was lost ([`recovery`]) and moves the
 //!    congestion window.
 //! 4. What is given up is skipped by FORWARD-TSN ([`abandon`]).
@@ -10,6 +10,7 @@
 mod abandon;
 mod acknowledge;
 mod flight;
+mod fragment;
 pub(crate) mod queue;
 mod recovery;
 mod scheduler;

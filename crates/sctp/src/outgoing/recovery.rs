@@ -5,6 +5,10 @@
 //! reordering explain. Once reordering was seen, only time counts. Duplicate TSN reports (the DSACK
 //! of SCTP) and acknowledgements of what was not yet sent again show that a loss was none; when all
 //! losses of an episode were none, its reduction is undone.
+//!
+//! A SACK holds some 280 gap blocks in a packet of 1,200 bytes, the lowest ones (RFC 9260 §6.7). Where
+//! more is missing, what arrived beyond the last of them is told only once holes below are repaired: it is
+//! not believed lost meanwhile, nor late when it is told, and its round trip says nothing.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -29,12 +33,16 @@ pub(crate) struct Recovery {
     epoch: u64,
     reordering: bool,
     widened: u32,
+    /// The round in which it was widened last.
+    widened_in: u64,
     persistence: u32,
     /// Losses of this episode that may still turn out to be true.
     suspects: u32,
     resent: VecDeque<u64>,
     undoable: bool,
     round_end: u64,
+    /// The highest TSN of which the SACKs so far could tell; the largest number when they had room for all.
+    reach: u64,
     /// A probe of the tail is in flight.
     pub(crate) probed: bool,
 }
@@ -56,11 +64,13 @@ impl Recovery {
             epoch: 0,
             reordering: false,
             widened: 1,
+            widened_in: 0,
             persistence: 0,
             suspects: 0,
             resent: VecDeque::new(),
             undoable: false,
             round_end: 0,
+            reach: u64::MAX,
             probed: false,
         }
     }
@@ -79,9 +89,25 @@ impl Recovery {
         ended
     }
 
+    /// True when a SACK before the one at hand could have told of a TSN.
+    pub(crate) fn was_in_reach(&self, tsn: u64) -> bool {
+        tsn <= self.reach
+    }
+
+    /// True when the last SACK had no room for all that arrived.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.reach != u64::MAX
+    }
+
+    /// A SACK was processed: how far it could tell, `None` for all.
+    pub(crate) fn set_reach(&mut self, reach: Option<u64>) {
+        self.reach = reach.unwrap_or(u64::MAX);
+    }
+
     /// An entry was acknowledged for the first time; `before` is the newest packet before this SACK.
     pub(crate) fn on_acknowledged(
         &mut self,
+        tsn: u64,
         entry: &Entry,
         before: u64,
         now: Instant,
@@ -89,10 +115,10 @@ impl Recovery {
     ) {
         if entry.state == State::Lost {
             // It was believed lost, and had not been sent again.
-            self.reordering = true;
             self.acquit();
         }
-        if entry.sends == 1 && entry.packet < before {
+        let timely = self.was_in_reach(tsn);
+        if entry.sends == 1 && entry.packet < before && timely {
             self.reordering = true;
         }
         let elapsed = now.since(entry.sent_at);
@@ -102,7 +128,9 @@ impl Recovery {
         }
         if entry.packet >= self.newest {
             self.newest = entry.packet;
-            self.rtt = elapsed;
+            if timely {
+                self.rtt = elapsed;
+            }
         }
     }
 
@@ -114,12 +142,18 @@ impl Recovery {
     pub(crate) fn on_duplicate(&mut self, tsn: u64) {
         if let Some(index) = self.resent.iter().position(|resent| *resent == tsn) {
             self.resent.swap_remove_back(index);
-            self.reordering = true;
             self.acquit();
         }
     }
 
+    /// A loss was none. RFC 8985 §6.2: the window for reordering was too short then, which is mended once
+    /// a round trip.
     fn acquit(&mut self) {
+        if self.reordering && self.widened_in != self.round_end {
+            self.widened = (self.widened + 1).min(16);
+            self.widened_in = self.round_end;
+        }
+        self.reordering = true;
         self.suspects = self.suspects.saturating_sub(1);
         self.persistence = 0;
     }
@@ -129,7 +163,6 @@ impl Recovery {
         let spurious = self.undoable && self.suspects == 0;
         if spurious {
             self.undoable = false;
-            self.widened = (self.widened + 1).min(16);
             self.epoch = 0;
         }
         spurious
@@ -143,7 +176,7 @@ impl Recovery {
         self.resent.push_back(tsn);
     }
 
-    /// Walks the log from its oldest end and calls `lost` for what must be believed lost.
+    /// Walks the logs from their oldest ends and calls `lost` for what must be believed lost.
     pub(crate) fn detect(
         &mut self,
         flight: &mut Flight,
@@ -154,7 +187,7 @@ impl Recovery {
     ) -> Found {
         let window = (least_rtt / 4 * self.widened).min(smoothed);
         let mut found = Found::default();
-        while let Some((tsn, packet, sent_at)) = flight.oldest() {
+        while let Some((tsn, packet, sent_at)) = flight.oldest(self.reach) {
             if packet >= self.newest {
                 break;
             }

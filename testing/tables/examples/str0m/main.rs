@@ -27,6 +27,11 @@ impl Clock {
         Clock(Instant::now())
     }
 
+    /// How long ago that was, for those who watch the computing.
+    fn age(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+
     fn at(self, now: Virtual) -> Instant {
         self.0 + std::time::Duration::from_nanos(now.as_nanos())
     }

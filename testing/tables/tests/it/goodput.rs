@@ -10,6 +10,7 @@ fn section(weather: Weather) -> &'static str {
         Weather::Plain => "## Loss",
         Weather::Reordering => "## Reordering",
         Weather::Bufferbloat => "## Bufferbloat",
+        Weather::Long => "## Time to fill",
     };
     let (_, rest) = TABLE.split_once(title).expect("the section is there");
     rest.split("\n## ").next().unwrap_or_default()
@@ -36,11 +37,16 @@ fn written(cell: &Cell) -> &'static str {
 fn check(keep: impl Fn(&Cell) -> bool) {
     let mut count = 0;
     for cell in cells().iter().filter(|cell| keep(cell)) {
+        let figure = figure(cell);
         assert_eq!(
-            figure(cell),
+            figure,
             written(cell),
             "{cell:?}; `cargo xtask tables goodput`"
         );
+        if cell.loss == 0.0 {
+            let figure: f64 = figure.parse().expect("a number");
+            assert!(figure >= 0.9 * cell.rate as f64, "{cell:?}: {figure}");
+        }
         count += 1;
     }
     assert!(count > 0);
@@ -61,23 +67,25 @@ fn reordered_and_bloated_cells_are_as_written() {
 }
 
 #[test]
-fn a_link_without_loss_is_filled_wherever_the_buffers_hold_it() {
+fn a_link_without_loss_is_filled() {
     let mut rows = 0;
-    for cell in cells() {
-        // Where packets are late a path takes longer to be filled than the longest rows last.
-        if cell.loss == 0.0 && cell.holds() && cell.weather != Weather::Reordering {
-            let figure: f64 = written(&cell).parse().expect("a number");
-            assert!(figure >= 0.9 * cell.rate as f64, "{cell:?}: {figure}");
-            rows += 1;
+    for cell in cells().iter().filter(|cell| cell.loss == 0.0) {
+        assert!(cell.holds(), "{cell:?}");
+        // 64 MB are over before a flow that doubles each round trip fills this path; with more it does.
+        if (cell.rate, cell.rtt, cell.weather) == (1_000, 400, Weather::Reordering) {
+            continue;
         }
+        let figure: f64 = written(cell).parse().expect("a number");
+        assert!(figure >= 0.9 * cell.rate as f64, "{cell:?}: {figure}");
+        rows += 1;
     }
-    assert_eq!(rows, 2 * 19);
+    assert_eq!(rows, 21 + 20 + 21 + 2);
 }
 
 /// Figures of a table's rows by section, in order; `None` for a cell that says in a word that it has none.
 fn figures(table: &str) -> Vec<Vec<Option<f64>>> {
     let figure = |text: &str| match text {
-        "failed" | "-" => None,
+        "failed" => None,
         number => Some(number.parse().expect("a number")),
     };
     let rows = table.lines().filter(|line| line.starts_with("| 1"));
@@ -93,8 +101,10 @@ fn every_row_with_loss_is_ahead_of_str0m() {
     let theirs = figures(include_str!(
         "../../../../docs/tables/goodput-str0m-2026-11.md"
     ));
-    let ours = figures(TABLE);
-    assert_eq!(ours.len(), theirs.len());
+    let mut ours = figures(TABLE);
+    // It was not given the time to fill the longest paths.
+    assert_eq!(ours.len(), theirs.len() + 2);
+    ours.truncate(theirs.len());
     let mut compared = 0;
     for (ours, theirs) in ours.iter().zip(&theirs) {
         // Rate, round trip, product, buffers; theirs is without the product.
@@ -106,13 +116,14 @@ fn every_row_with_loss_is_ahead_of_str0m() {
         for (mine, other) in ours[5..].iter().zip(&theirs[4..]) {
             let mine = mine.expect("each of our cells has a figure");
             let Some(other) = *other else { continue };
-            // Where both fill the link, its chunk headers are 4 bytes shorter: it has no I-DATA.
-            let filled = other >= 0.9 * rate && mine >= 0.99 * other;
+            // Where both fill the link they may be equal.
+            let filled = other >= 0.9 * rate && mine >= other;
             assert!(mine > other || filled, "{ours:?} beside {theirs:?}");
             compared += 1;
         }
     }
-    assert!(compared >= 120, "{compared} cells");
+    // All that have loss: five columns, and twice one.
+    assert_eq!(compared, 21 * 7);
 }
 
 #[test]

@@ -2,4 +2,5 @@
 
 mod goodput;
 mod ice;
+mod recovery;
 mod share;
