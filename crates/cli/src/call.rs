@@ -18,13 +18,13 @@ use crate::trial::Trial;
 pub(crate) fn run(arguments: Call, printer: Printer) -> Result<(), Failure> {
     let config = AppRtcConfig::new(&arguments.url)
         .map_err(|error| Failure::Usage(error.to_string()))?
-        .with_trust(arguments.trust.trust()?);
+        .with_trust(arguments.member.trust.trust()?);
     let plan = Plan {
         room: config,
         url: &arguments.url,
-        servers: arguments.servers.servers()?,
-        media: &arguments.media,
-        link: &arguments.link,
+        servers: arguments.member.servers.servers()?,
+        media: &arguments.member.media,
+        link: &arguments.member.link,
         trial: arguments
             .send
             .map(|total| Trial::new(total, arguments.message_size)),

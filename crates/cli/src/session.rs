@@ -10,7 +10,7 @@ use esp_webrtc::signaling::{
 };
 use esp_webrtc::wire::{IceServer, Signal, Trickle};
 use esp_webrtc::{Event, PeerConfig, Settings, Signaling, WebRtc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arguments::{LinkOptions, MediaOptions};
 use crate::channels::Channels;
@@ -24,6 +24,77 @@ use crate::trial::Trial;
 
 /// Characters of the peer's text that are printed.
 const MOST_TEXT: usize = 2_000;
+
+/// The event for what channels, messages and checks say.
+fn of_channel(said: &Said) -> Option<(&'static str, String, Value)> {
+    let text = |text: &str| clean(text, MOST_TEXT);
+    Some(match said {
+        Said::Opened { label, id } => (
+            "channel",
+            format!("data channel {:?} is open", text(label)),
+            json!({ "label": text(label), "id": id, "open": true }),
+        ),
+        Said::Closed { label, id } => (
+            "channel",
+            format!("data channel {:?} is closed", text(label)),
+            json!({ "label": text(label), "id": id, "open": false }),
+        ),
+        Said::Text { label, text: line } => (
+            "chat",
+            format!("{}: {}", text(label), text(line)),
+            json!({ "label": text(label), "text": text(line) }),
+        ),
+        Said::Binary { label, bytes: size } => (
+            "message",
+            format!("{}: {}", text(label), bytes(*size as u64)),
+            json!({ "label": text(label), "bytes": size }),
+        ),
+        Said::Verified(verified) => (
+            "verified",
+            format!(
+                "{} in {} messages came back the same after {} ms",
+                bytes(verified.bytes),
+                verified.messages,
+                verified.took.as_millis()
+            ),
+            json!({ "bytes": verified.bytes, "messages": verified.messages,
+                "ms": verified.took.as_millis() as u64 }),
+        ),
+        _ => return None,
+    })
+}
+
+/// The event for what became of a file; what is different is said when the program ends.
+fn of_file(said: &Said) -> Option<(&'static str, String, Value)> {
+    let text = |text: &str| clean(text, MOST_TEXT);
+    Some(match said {
+        Said::FileKept {
+            name,
+            bytes: size,
+            path,
+        } => (
+            "file",
+            format!("received {} as {}", bytes(*size), path.display()),
+            json!({ "name": name, "bytes": size, "path": path.display().to_string() }),
+        ),
+        Said::FileRefused { name, reason } => (
+            "file_refused",
+            format!("refused the file {:?}: {}", text(name), text(reason)),
+            json!({ "name": text(name), "reason": text(reason) }),
+        ),
+        Said::FileSent { name, bytes: size } => (
+            "file_sent",
+            format!("the peer has the file {:?}, {}", text(name), bytes(*size)),
+            json!({ "name": name, "bytes": size }),
+        ),
+        Said::FileFailed { name, reason } => (
+            "file_failed",
+            format!("the file {:?} was not sent: {}", text(name), text(reason)),
+            json!({ "name": name, "reason": text(reason) }),
+        ),
+        _ => return None,
+    })
+}
 
 /// A reason of signaling, with the options that help.
 fn advised(reason: &str) -> String {
@@ -146,6 +217,16 @@ impl Session {
         }
     }
 
+    /// Prints why there is no signaling.
+    fn print_reason(&self, event: &str, words: &str, reason: &str) {
+        let reason = advised(reason);
+        self.printer.event(
+            event,
+            &format!("{words}: {}", clean(&reason, MOST_TEXT)),
+            json!({ "reason": reason }),
+        );
+    }
+
     /// Prints an event, as far as both kinds of peer print it alike.
     pub(crate) fn on_event(&mut self, event: &Event) {
         let printer = self.printer;
@@ -159,20 +240,10 @@ impl Session {
                 );
             }
             Event::SignalingInterrupted { reason } => {
-                let reason = advised(reason);
-                printer.event(
-                    "interrupted",
-                    &format!("the room is out of reach: {}", clean(&reason, MOST_TEXT)),
-                    json!({ "reason": reason }),
-                );
+                self.print_reason("interrupted", "the room is out of reach", reason);
             }
             Event::SignalingClosed { reason } => {
-                let reason = advised(reason);
-                printer.event(
-                    "closed",
-                    &format!("signaling has ended: {}", clean(&reason, MOST_TEXT)),
-                    json!({ "reason": reason }),
-                );
+                self.print_reason("closed", "signaling has ended", reason);
             }
             Event::Connecting if self.joined => printer.plain("connecting", "connecting"),
             Event::Paired => printer.plain("paired", "a path was found"),
@@ -314,67 +385,9 @@ impl Session {
 
     /// Prints what a data channel says.
     pub(crate) fn on_channel(&self, said: &Said) {
-        let text = |text: &str| clean(text, MOST_TEXT);
-        let (name, words, fields) = match said {
-            Said::Opened { label, id } => (
-                "channel",
-                format!("data channel {:?} is open", text(label)),
-                json!({ "label": text(label), "id": id, "open": true }),
-            ),
-            Said::Closed { label, id } => (
-                "channel",
-                format!("data channel {:?} is closed", text(label)),
-                json!({ "label": text(label), "id": id, "open": false }),
-            ),
-            Said::Text { label, text: line } => (
-                "chat",
-                format!("{}: {}", text(label), text(line)),
-                json!({ "label": text(label), "text": text(line) }),
-            ),
-            Said::Binary { label, bytes: size } => (
-                "message",
-                format!("{}: {}", text(label), bytes(*size as u64)),
-                json!({ "label": text(label), "bytes": size }),
-            ),
-            Said::FileKept {
-                name,
-                bytes: size,
-                path,
-            } => (
-                "file",
-                format!("received {} as {}", bytes(*size), path.display()),
-                json!({ "name": name, "bytes": size, "path": path.display().to_string() }),
-            ),
-            Said::FileRefused { name, reason } => (
-                "file_refused",
-                format!("refused the file {:?}: {}", text(name), text(reason)),
-                json!({ "name": text(name), "reason": text(reason) }),
-            ),
-            Said::FileSent { name, bytes: size } => (
-                "file_sent",
-                format!("the peer has the file {:?}, {}", text(name), bytes(*size)),
-                json!({ "name": name, "bytes": size }),
-            ),
-            Said::FileFailed { name, reason } => (
-                "file_failed",
-                format!("the file {:?} was not sent: {}", text(name), text(reason)),
-                json!({ "name": name, "reason": text(reason) }),
-            ),
-            Said::Verified(verified) => (
-                "verified",
-                format!(
-                    "{} in {} messages came back the same after {} ms",
-                    bytes(verified.bytes),
-                    verified.messages,
-                    verified.took.as_millis()
-                ),
-                json!({ "bytes": verified.bytes, "messages": verified.messages,
-                    "ms": verified.took.as_millis() as u64 }),
-            ),
-            // Said when the program ends.
-            Said::Different { .. } => return,
-        };
-        self.printer.event(name, &words, fields);
+        if let Some((name, words, fields)) = of_channel(said).or_else(|| of_file(said)) {
+            self.printer.event(name, &words, fields);
+        }
     }
 
     /// Does what a line of the terminal says; what is left to do is answered.

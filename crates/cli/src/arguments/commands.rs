@@ -49,6 +49,19 @@ offers RFC 5780 (OTHER-ADDRESS) also tells how it filters.";
 
 const ERRANDS: &str = "Errands";
 
+/// What every member of a room may choose.
+#[derive(Args)]
+pub(crate) struct MemberOptions {
+    #[command(flatten)]
+    pub(crate) trust: TrustOptions,
+    #[command(flatten)]
+    pub(crate) servers: IceOptions,
+    #[command(flatten)]
+    pub(crate) media: MediaOptions,
+    #[command(flatten)]
+    pub(crate) link: LinkOptions,
+}
+
 /// Options of `doorbell`.
 #[derive(Args)]
 pub(crate) struct Doorbell {
@@ -61,13 +74,7 @@ pub(crate) struct Doorbell {
     #[arg(long, value_name = "URL", conflicts_with_all = ["lan", "port", "lan_port"])]
     pub(crate) url: Option<String>,
     #[command(flatten)]
-    pub(crate) trust: TrustOptions,
-    #[command(flatten)]
-    pub(crate) servers: IceOptions,
-    #[command(flatten)]
-    pub(crate) media: MediaOptions,
-    #[command(flatten)]
-    pub(crate) link: LinkOptions,
+    pub(crate) member: MemberOptions,
     /// Ring as soon as the room is joined
     #[arg(long, help_heading = "Bell")]
     pub(crate) ring: bool,
@@ -96,13 +103,7 @@ pub(crate) struct Call {
     #[arg(value_name = "ROOM-URL")]
     pub(crate) url: String,
     #[command(flatten)]
-    pub(crate) trust: TrustOptions,
-    #[command(flatten)]
-    pub(crate) servers: IceOptions,
-    #[command(flatten)]
-    pub(crate) media: MediaOptions,
-    #[command(flatten)]
-    pub(crate) link: LinkOptions,
+    pub(crate) member: MemberOptions,
     /// Send this many bytes over an `echo` channel, check what comes back byte by byte, and end
     #[arg(long, value_name = "BYTES", value_parser = size, help_heading = ERRANDS)]
     pub(crate) send: Option<u64>,

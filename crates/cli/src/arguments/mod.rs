@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(doorbell("doorbell").server.port, 8080);
         let doorbell = doorbell("--port 9 --room porch --files x --quota 2K");
         assert_eq!((doorbell.server.port, doorbell.room.as_str()), (9, "porch"));
-        assert_eq!(doorbell.link.quota, 2048);
+        assert_eq!(doorbell.member.link.quota, 2048);
         assert!(matches!(
             parsed("serve"),
             Parsed::Command(Command::Serve(_))
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn options_of_the_connection_shape_the_peer() {
         let line = "--relay-only --hide-addresses --udp-ports 5000-5010 --interface eth0 --tcp";
-        let peer = doorbell(line).link.shape(PeerConfig::default());
+        let peer = doorbell(line).member.link.shape(PeerConfig::default());
         assert_eq!(peer.policy, IcePolicy::Relay);
         assert_eq!(peer.ice.ports, Some(5_000..=5_010));
         assert!(peer.ice.hide_addresses && peer.ice.tcp_passive);
@@ -216,7 +216,7 @@ mod tests {
     fn the_library_of_dtls_may_be_chosen() {
         use esp_webrtc::peer::DtlsBackend;
         let chosen = |line| {
-            let peer = doorbell(line).link.shape(PeerConfig::default());
+            let peer = doorbell(line).member.link.shape(PeerConfig::default());
             peer.dtls_backend
         };
         assert_eq!(chosen("--relay-only"), DtlsBackend::Own);

@@ -24,7 +24,7 @@ use bell::Bell;
 
 /// Is a doorbell until told to stop.
 pub(crate) fn run(arguments: Doorbell, printer: Printer) -> Result<(), Failure> {
-    let servers = arguments.servers.servers()?;
+    let servers = arguments.member.servers.servers()?;
     let inputs = Inputs::listen()?;
     let (running, url, own_servers) = match &arguments.url {
         Some(url) => (None, url.clone(), servers),
@@ -44,13 +44,13 @@ pub(crate) fn run(arguments: Doorbell, printer: Printer) -> Result<(), Failure> 
     };
     let config = AppRtcConfig::new(&url)
         .map_err(|error| Failure::Usage(error.to_string()))?
-        .with_trust(arguments.trust.trust()?);
+        .with_trust(arguments.member.trust.trust()?);
     let plan = Plan {
         room: config,
         url: &url,
         servers: own_servers,
-        media: &arguments.media,
-        link: &arguments.link,
+        media: &arguments.member.media,
+        link: &arguments.member.link,
         trial: None,
         eager: arguments.auto_accept,
     };
