@@ -175,14 +175,7 @@ impl Flow {
             Input::PeerLost if self.connected => {}
             Input::PeerLost => self.on_message(Signal::Bye),
             Input::PeerNotOpened => self.peer_open = false,
-            Input::SignalingConnected => {
-                self.signaling_up = true;
-                self.tell(Event::SignalingConnected);
-                if std::mem::take(&mut self.signaling_away) && self.connection {
-                    self.step(Step::SignalingRestored);
-                }
-                self.begin();
-            }
+            Input::SignalingConnected => self.on_signaling_connected(),
             // The call goes on: signaling is needed for the next one, and when the path is lost.
             Input::SignalingInterrupted { reason } => {
                 self.signaling_away = true;
@@ -230,6 +223,15 @@ impl Flow {
             self.end_connection();
             self.waiting.clear();
         }
+    }
+
+    fn on_signaling_connected(&mut self) {
+        self.signaling_up = true;
+        self.tell(Event::SignalingConnected);
+        if std::mem::take(&mut self.signaling_away) && self.connection {
+            self.step(Step::SignalingRestored);
+        }
+        self.begin();
     }
 
     fn on_ice_info(&mut self, role: Role, servers: Vec<IceServer>, rejoined: bool) {
