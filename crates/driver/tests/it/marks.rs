@@ -147,6 +147,9 @@ fn marks_of_a_router_slow_the_sender_down() {
                 .with_video(Direction::None, Vec::new());
             config.ice.interfaces = InterfaceFilter::Only(vec!["lo".into()]);
             config.ice.ipv6 = false;
+            // A machine under load may take its time; that is no sign of a path that swallows marks.
+            let (patient, most) = (Duration::from_secs(10), Duration::from_secs(60));
+            config.sctp = config.sctp.with_rto(patient, patient, most);
             driver.open(config, handler).unwrap()
         },
         [None, None],
