@@ -78,6 +78,9 @@ What bounds the figures:
 - **SACKs.** One packet of them tells of 283 gaps, the lowest ones (RFC 9260 §6.7), and a gap lasts a round trip at least: with
   loss p no more than 283 / p packets a round trip can be repaired in time. That is 512 Mbit/s at 50 ms and 10 % and at 100 ms
   and 5 %, 256 at 100 ms and 10 %, 64 at 400 ms and 10 %; cells with more end before it is felt.
+- **What a path loses by itself is learned once.** Losses of 3 % over some hundred packets are taken for a queue that nobody
+  feels, on trial: the window stays 30 % smaller until it shows that nothing has changed by that, for five round trips or so. The
+  measured half of a cell at 10 Mbit/s and 400 ms is ten round trips, and a trial that falls into it makes 8.56 out of 9.1 at 2 %.
 ";
 
 /// The table as it stands in `docs/tables/goodput.md`.
