@@ -11,6 +11,9 @@ const BURST: Duration = Duration::from_millis(1);
 /// RFC 9002 §7.7: a burst of ten packets is fine anywhere.
 const MIN_BURST_PACKETS: usize = 10;
 
+/// Below this rate, in bytes a second, a fraction of a byte is worth to be counted.
+const SLOW: u64 = 100_000;
+
 /// A token bucket filled at a multiple of the window per round trip.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pacer {
@@ -66,9 +69,10 @@ impl Pacer {
             return true;
         }
         let elapsed = now.since(self.last).as_micros().min(10_000_000) as u64;
-        if elapsed > 0 {
+        let filled = (u128::from(self.rate) * u128::from(elapsed) / 1_000_000) as i64;
+        // Time in which not even a byte comes together counts the next time; for fast flows it is nothing.
+        if filled > 0 || (elapsed > 0 && self.rate >= SLOW) {
             self.last = now;
-            let filled = (u128::from(self.rate) * u128::from(elapsed) / 1_000_000) as i64;
             self.tokens = self.tokens.saturating_add(filled).min(self.burst);
         }
         self.holding = match self.holding {
@@ -88,7 +92,11 @@ impl Pacer {
     /// When the next packet may leave, after `ready` was false.
     pub(crate) fn next(&self) -> Instant {
         let missing = (self.burst / 2 - self.tokens).max(1) as u64;
-        let wait = missing.saturating_mul(1_000_000) / self.rate.max(1);
+        let rate = self.rate.max(1);
+        let wait = match rate < SLOW {
+            true => missing.saturating_mul(1_000_000).div_ceil(rate),
+            false => missing.saturating_mul(1_000_000) / rate,
+        };
         self.last + Duration::from_micros(wait.max(200))
     }
 }
@@ -123,6 +131,34 @@ mod tests {
         for _ in 0..1_000 {
             pacer.spend(1_000);
             assert!(pacer.ready(Instant::ZERO));
+        }
+    }
+
+    #[test]
+    fn however_slow_the_next_packet_leaves_when_it_was_said_to() {
+        for millis in [10, 400, 6_275, 60_000] {
+            let mut now = Instant::ZERO;
+            let mut pacer = Pacer::new(now);
+            pacer.update(11_600, Some(Duration::from_millis(millis)), true, 1_160);
+            for _ in 0..40 {
+                now += Duration::from_micros(7);
+                pacer.ready(now);
+                pacer.spend(1_160);
+                // Who asks in between does not delay it.
+                let mut wakes = 0;
+                while !pacer.ready(now) {
+                    wakes += 1;
+                    assert!(wakes < 3, "{millis} ms");
+                    let next = pacer.next();
+                    assert!(next > now, "{millis} ms");
+                    let step = (next - now) / 50;
+                    for _ in 0..49 {
+                        now += step;
+                        pacer.ready(now);
+                    }
+                    now = next.max(pacer.next());
+                }
+            }
         }
     }
 }
