@@ -73,7 +73,7 @@ What bounds the figures:
   eighth lies within one burst of a round trip.) Given more to move, the flow fills this path as well: the last section.
 - **The buffers.** An ordered flow keeps what lies behind a missing packet, and a packet lost k times comes k + 1 round trips
   late. 4 MiB are 3.4 BDP at 100 Mbit/s and 100 ms and at 1 Gbit/s and 10 ms, too little from 2 % on: with 16 MiB these rows have
-  91 and 87, 909 and 897 Mbit/s at 5 and 10 %. 64 MiB are 2.7 BDP at 200 ms and 1.3 at 400 ms, which the last section shows; more would
+  91 and 87, 909 and 897 Mbit/s at 5 and 10 %, and the latter 909 with reordering and 1 %. 64 MiB are 2.7 BDP at 200 ms and 1.3 at 400 ms, which the last section shows; more would
   not help much, since SACKs count in 16 bits and end at 65,535 packets, 74 MB.
 - **SACKs.** One packet of them tells of 283 gaps, the lowest ones (RFC 9260 §6.7), and a gap lasts a round trip at least: with
   loss p no more than 283 / p packets a round trip can be repaired in time. That is 512 Mbit/s at 50 ms and 10 % and at 100 ms
