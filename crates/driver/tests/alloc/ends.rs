@@ -1,8 +1,7 @@
 //! Two ends that are connected over loopback, and what they are told.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use esp_driver::{Connection, Driver};
@@ -61,12 +60,15 @@ impl Ear {
 
 struct Teller {
     ear: Ear,
-    signals: Sender<Signal<'static>>,
+    other: Arc<OnceLock<Weak<Connection>>>,
 }
 
 impl Handler for Teller {
     fn on_msg(&mut self, msg: Signal<'_>) {
-        let _ = self.signals.send(msg.into_owned());
+        if let Some(other) = self.other.get().and_then(Weak::upgrade) {
+            // After the end nobody takes it any more.
+            let _ = other.send_msg(&msg);
+        }
     }
 
     fn on_state(&mut self, state: State) {
@@ -139,31 +141,21 @@ pub(crate) fn pair(
     dtls: DtlsVersions,
     wish: Wish,
 ) -> ([End; 2], u16) {
-    let (to_a, for_a) = channel();
-    let (to_b, for_b) = channel();
-    let end = |role, signals| {
+    let others = [Arc::new(OnceLock::new()), Arc::new(OnceLock::new())];
+    let end = |at: usize, role| {
         let ear = Ear::default();
         let teller = Teller {
             ear: ear.clone(),
-            signals,
+            other: Arc::clone(&others[1 - at]),
         };
         let config = config(wish, role, certificate, dtls);
         let connection = Arc::new(driver.open(config, Box::new(teller)).unwrap());
+        others[at].set(Arc::downgrade(&connection)).unwrap();
         End { connection, ear }
     };
-    let ends = [end(Role::Controlling, to_b), end(Role::Controlled, to_a)];
+    let ends = [end(0, Role::Controlling), end(1, Role::Controlled)];
     for end in ends.iter().rev() {
         end.connection.new_connection().unwrap();
-    }
-    for (end, said) in ends.iter().zip([for_a, for_b]) {
-        let to = Arc::downgrade(&end.connection);
-        std::thread::spawn(move || {
-            for signal in said {
-                let Some(to) = to.upgrade() else { return };
-                // After the end nobody takes it any more.
-                let _ = to.send_msg(&signal);
-            }
-        });
     }
     let stream_ids = ends.each_ref().map(|end| match wish {
         Wish::Data => end.ear.wait(|told| told.opened.pop_front()),

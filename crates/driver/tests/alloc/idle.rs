@@ -15,8 +15,8 @@ fn an_idle_peer_with_an_open_channel_is_small() {
     const PAIRS: usize = 40;
     /// Bytes of heap for each.
     const BOUNDS: [(DtlsVersions, i64); 2] = [
-        (DtlsVersions::Only13, 25 << 10),
-        (DtlsVersions::Only12, 24 << 10),
+        (DtlsVersions::Only13, 23 << 10),
+        (DtlsVersions::Only12, 22 << 10),
     ];
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let driver = Driver::start(DriverConfig::default()).unwrap();
