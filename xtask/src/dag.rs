@@ -35,7 +35,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
-            "peer", "ice", "dtls", "srtp", "rtp", "sctp", "sdp", "stun", "media", "wire",
+            "peer", "ice", "dtls", "srtp", "rtp", "sctp", "sdp", "stun", "media", "netsim", "wire",
         ],
     ),
     ("tables", &["netsim", "ice", "sctp", "wire"]),

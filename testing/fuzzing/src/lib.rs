@@ -13,6 +13,7 @@ mod ice;
 mod media;
 mod net;
 mod peer;
+mod relay;
 mod rtp;
 mod sctp;
 mod sdp;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("dtls", dtls::steps),
     ("ice_agent", ice::agents),
     ("ice_candidate", ice::candidate),
+    ("ice_relay", relay::steps),
     ("media_file", media::video_file),
     ("media_mp4", media::mp4),
     ("media_opus", media::opus),
