@@ -102,7 +102,7 @@ fn show(kind: Kind, screenshot: Option<PathBuf>) -> Outcome<()> {
             "first sound       {first:.0} ms after Start was pressed; no picture: no H.264 here"
         );
     }
-    figures(&page, &program)?;
+    figures(&page, &program, pictures)?;
     if let Some(path) = screenshot {
         page.evaluate(CHAT)?;
         page.click("door")?;
@@ -146,7 +146,7 @@ impl Moment {
     }
 }
 
-fn figures(page: &Page<'_>, program: &Program) -> Outcome<()> {
+fn figures(page: &Page<'_>, program: &Program, pictures: bool) -> Outcome<()> {
     let before = Moment::now(page, program)?;
     let end = format!(
         "new Promise(done => setTimeout(done, {}, true))",
@@ -158,12 +158,14 @@ fn figures(page: &Page<'_>, program: &Program) -> Outcome<()> {
     let kilobits = |bytes: f64| bytes * 8.0 / seconds / 1e3;
     let view = page.evaluate("__doorbell")?;
     let received = &view["received"];
-    println!(
-        "pictures          {}x{}, {:.1} decoded a second",
-        received["width"],
-        received["height"],
-        (after.frames - before.frames) / seconds
-    );
+    if pictures {
+        println!(
+            "pictures          {}x{}, {:.1} decoded a second",
+            received["width"],
+            received["height"],
+            (after.frames - before.frames) / seconds
+        );
+    }
     println!(
         "to the browser    {:.0} kbit/s, {} packets lost",
         kilobits(after.bytes_in - before.bytes_in),
@@ -174,9 +176,9 @@ fn figures(page: &Page<'_>, program: &Program) -> Outcome<()> {
         kilobits(after.bytes_out - before.bytes_out)
     );
     println!(
-        "path              {}, round trip {}",
+        "path              {}, round trip {:.1} ms",
         text(&view["pair"]),
-        view["rtt"]
+        view["rtt"].as_f64().unwrap_or_default() * 1e3
     );
     println!(
         "device's CPU      {:.1} % of one core, room server included",
