@@ -129,6 +129,17 @@ fn servers(servers: &[IceServer]) -> Value {
     all.collect()
 }
 
+/// What data channels know of explicit congestion notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Data leaves as ECN-capable.
+    pub are_sent: bool,
+    /// Packets that came with the mark of a long queue.
+    pub received: u64,
+    /// Reductions of the congestion window, for whatever reason.
+    pub reductions: u64,
+}
+
 /// A pair of candidates that data takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path {
@@ -230,6 +241,16 @@ impl Device {
             local: text("local"),
             remote_kind: text("remote_kind"),
             remote: text("remote"),
+        })
+    }
+
+    /// What its data channels know of ECN.
+    pub fn marks(&self) -> Option<Marks> {
+        let marks = &self.report["marks"];
+        Some(Marks {
+            are_sent: marks["sent"].as_bool()?,
+            received: marks["received"].as_u64()?,
+            reductions: marks["reductions"].as_u64()?,
         })
     }
 

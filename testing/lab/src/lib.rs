@@ -24,7 +24,7 @@ pub mod traffic;
 
 pub use call::{Call, End};
 pub use coturn::{Coturn, CoturnConfig, rest_login};
-pub use device::{Device, DeviceConfig, Path};
+pub use device::{Device, DeviceConfig, Marks, Path};
 pub use namespace::Namespace;
 pub use network::{Host, Internet, Nat, Site};
 pub use process::Process;

@@ -169,6 +169,22 @@ impl Site {
         ))
     }
 
+    /// Treats so what goes out over IPv4 marked as ECN-capable: `ip ecn set ce` as a long queue does, `drop` as a
+    /// middlebox that knows no marks.
+    ///
+    /// # Errors
+    /// When it is no statement of nftables.
+    pub fn treat_marked(&self, how: &str) -> Outcome<()> {
+        self.router.nft(&format!(
+            "table ip marks {{\n\
+               chain forward {{\n\
+                 type filter hook forward priority -2\n\
+                 iifname \"lan\" ip ecn ect0 {how}\n\
+               }}\n\
+             }}\n"
+        ))
+    }
+
     /// The router.
     pub fn router(&self) -> &Namespace {
         &self.router

@@ -256,12 +256,20 @@ fn report(peer: &Connection, seen: &Seen) -> Outcome<Value> {
             "remote_kind": pair.remote.kind.name(),
         })
     });
+    let marks = report.sctp.map(|sctp| {
+        json!({
+            "sent": sctp.marking,
+            "received": sctp.marks_received,
+            "reductions": sctp.congestion_events,
+        })
+    });
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     Ok(json!({
         "event": "report",
         "state": report.state.to_string(),
         "reason": report.reason,
         "path": path,
+        "marks": marks,
         "sent": count(&seen.sent),
         "messages": count(&seen.messages),
         "sound": count(&seen.sound),
