@@ -223,17 +223,18 @@ impl Outbox {
         Ok(())
     }
 
-    /// Closes a channel behind its messages that the peer has not got yet; `false` when there are none.
+    /// Takes nothing more for a channel, and closes it behind its messages that the peer has not got yet;
+    /// `false` when there are none, so that the peer may be told at once.
     pub(crate) fn push_close(&self, stream_id: u16) -> bool {
         let mut inner = self.lock();
         let waits = |line: &Line| line.waiting > 0;
-        if !inner.gate.lines.get(&stream_id).is_some_and(waits) {
-            return false;
-        }
+        let waits = inner.gate.lines.get(&stream_id).is_some_and(waits);
         inner.gate.close_channel(stream_id);
-        let nothing = Bytes::Lent(&[]);
-        inner.queue(stream_id, DataKind::Binary, Portion::Close, nothing);
-        true
+        if waits {
+            let nothing = Bytes::Lent(&[]);
+            inner.queue(stream_id, DataKind::Binary, Portion::Close, nothing);
+        }
+        waits
     }
 
     /// The next frame for the peer.

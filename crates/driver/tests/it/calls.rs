@@ -94,6 +94,25 @@ fn a_channel_closes_behind_its_last_message() {
 }
 
 #[test]
+fn a_channel_at_rest_takes_nothing_more_once_it_is_closed() {
+    let (_driver, [a, b]) = connected([None, None]);
+    let stream_id = a.wait_channel().stream_id;
+    b.wait_channel();
+    a.connection
+        .send_data(bytes(stream_id, b"the last"))
+        .unwrap();
+    assert_eq!(b.wait_data(), b"the last");
+    a.connection.close_data_channel(stream_id).unwrap();
+    assert!(matches!(
+        a.connection.send_data(bytes(stream_id, b"late")),
+        Err(Error::NotExists(_))
+    ));
+    for end in [&a, &b] {
+        end.wait_state(State::DataChannelClosed);
+    }
+}
+
+#[test]
 fn a_full_outbox_says_so_and_tells_when_it_has_room() {
     let (_driver, [a, b]) = connected([None, None]);
     let stream_id = a.wait_channel().stream_id;
