@@ -1,6 +1,6 @@
 //! Moves many gigabytes through one association in memory and checks every byte.
 //!
-//! `cargo run --release -p esp-sctp --example volume -- [GIGABYTES] [MESSAGE BYTES] [LOSE EVERY]`;
+//! `cargo run --release -p esp-sctp --example gigabytes -- [GIGABYTES] [MESSAGE BYTES] [LOSE EVERY]`;
 //! 0 message bytes make it one single message, sent and received in parts.
 
 use std::time::{Duration, Instant as Clock};
