@@ -60,6 +60,15 @@ fn clean_and_lossy_cells_are_as_written() {
 }
 
 #[test]
+fn fast_cells_are_as_written() {
+    check(|cell| {
+        let link = (cell.rate, cell.rtt);
+        let fast = [(100, 20), (100, 100), (1_000, 20)].contains(&link);
+        cell.weather == Weather::Plain && fast && [0.0, 0.02].contains(&cell.loss)
+    });
+}
+
+#[test]
 fn reordered_and_bloated_cells_are_as_written() {
     check(|cell| {
         cell.weather != Weather::Plain && cell.rate == 10 && [10, 100].contains(&cell.rtt)
