@@ -1,31 +1,48 @@
-//! Whether the sockets of this system tell the ECN marks of what they receive, and so may offer to heed them.
+//! Marks of ECN: whether the sockets of this system tell them, and what a socket needs to tell them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::AsFd;
 use std::sync::LazyLock;
 
 use quinn_udp::UdpSocketState;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Asked once for the process: what a system can do with one socket it can do with all.
 pub(crate) fn are_told() -> bool {
-    static TOLD: LazyLock<bool> = LazyLock::new(|| {
-        let told = asked(Ipv4Addr::LOCALHOST.into())
-            .or_else(|_| asked(Ipv6Addr::LOCALHOST.into()))
-            .unwrap_or(false);
+    /// The socket that was asked stays open, without an address: Linux patches its own code, and stops all cores for
+    /// it, when the first socket that merges datagrams opens and when the last one closes. Peers that come and go
+    /// one by one would pay for both.
+    static ASKED: LazyLock<(bool, Option<Socket>)> = LazyLock::new(|| {
+        let asked = asked(Domain::IPV4).or_else(|_| asked(Domain::IPV6));
+        let (told, socket) = asked.map_or((false, None), |(told, socket)| (told, Some(socket)));
         if !told {
             tracing::debug!("sockets do not tell ECN marks: data channels go without");
         }
-        told
+        (told, socket)
     });
-    *TOLD
+    ASKED.0
 }
 
-/// Opens a socket as the shards do, and looks whether the system has taken up what was asked of it.
-fn asked(address: IpAddr) -> io::Result<bool> {
-    let socket = UdpSocket::bind((address, 0))?;
+/// Makes a socket as the shards do, and looks whether the system has taken up what was asked of it.
+fn asked(family: Domain) -> io::Result<(bool, Socket)> {
+    let socket = Socket::new(family, Type::DGRAM, Some(Protocol::UDP))?;
     UdpSocketState::new((&socket).into())?;
-    tells(&socket, address)
+    give_room(&socket);
+    let told = tells(&socket, family)?;
+    Ok((told, socket))
 }
+
+/// The library asks for the time of each datagram. Nobody here reads it, and of what the system tells beside a
+/// datagram there is no room for the mark any more when it comes with a time.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn give_room(socket: &impl AsFd) {
+    use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
+    let _ = setsockopt(socket, ReceiveTimestampns, &false);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn give_room<T>(_: &T) {}
 
 #[cfg(any(
     target_os = "linux",
@@ -35,11 +52,10 @@ fn asked(address: IpAddr) -> io::Result<bool> {
     target_os = "freebsd",
     windows
 ))]
-fn tells(socket: &UdpSocket, address: IpAddr) -> io::Result<bool> {
-    let socket = socket2::SockRef::from(socket);
-    match address {
-        IpAddr::V4(_) => socket.recv_tos_v4(),
-        IpAddr::V6(_) => socket.recv_tclass_v6(),
+fn tells(socket: &Socket, family: Domain) -> io::Result<bool> {
+    match family {
+        Domain::IPV4 => socket.recv_tos_v4(),
+        _ => socket.recv_tclass_v6(),
     }
 }
 
@@ -51,7 +67,7 @@ fn tells(socket: &UdpSocket, address: IpAddr) -> io::Result<bool> {
     target_os = "freebsd",
     windows
 )))]
-fn tells(_: &UdpSocket, _: IpAddr) -> io::Result<bool> {
+fn tells(_: &Socket, _: Domain) -> io::Result<bool> {
     Ok(false)
 }
 
@@ -63,8 +79,8 @@ mod tests {
     #[test]
     fn linux_tells_marks_of_either_family() {
         assert!(are_told());
-        assert!(asked(Ipv4Addr::LOCALHOST.into()).unwrap());
+        assert!(asked(Domain::IPV4).unwrap().0);
         // A machine may have no IPv6; one that has it tells.
-        assert!(asked(Ipv6Addr::LOCALHOST.into()).unwrap_or(true));
+        assert!(asked(Domain::IPV6).map_or(true, |(told, _)| told));
     }
 }

@@ -10,7 +10,7 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 
 use super::fragments::Leave;
 use super::icmp::{self, Answer};
-use crate::DriverConfig;
+use crate::{DriverConfig, marks};
 
 /// Bytes that the kernel may merge into one receive (GRO).
 const MERGED: usize = 65_535;
@@ -67,7 +67,7 @@ impl Socket {
     pub(super) fn bind(local: SocketAddr, config: &DriverConfig) -> io::Result<(Self, SocketAddr)> {
         let socket = UdpSocket::bind(local)?;
         let state = UdpSocketState::new((&socket).into())?;
-        without_timestamps(&socket);
+        marks::give_room(&socket);
         // The system may give less than asked; it works with what it gives.
         let _ = state.set_recv_buffer_size((&socket).into(), config.socket_receive_buffer);
         let _ = state.set_send_buffer_size((&socket).into(), config.socket_send_buffer);
@@ -234,17 +234,6 @@ fn in_pieces(
     }
     Sent::Done
 }
-
-/// The library asks for the time of each datagram. Nobody here reads it, and of what the system tells beside a
-/// datagram there is no room for the mark any more when it comes with a time.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn without_timestamps(socket: &UdpSocket) {
-    use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
-    let _ = setsockopt(socket, ReceiveTimestampns, &false);
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn without_timestamps(_: &UdpSocket) {}
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_loss(error: &io::Error) -> bool {
