@@ -28,6 +28,8 @@ struct Inner {
     shards: Vec<Handle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicUsize,
+    /// For the kernel alone.
+    _pattern: Option<socket2::Socket>,
 }
 
 impl Driver {
@@ -64,6 +66,7 @@ impl Driver {
                 shards,
                 threads: Mutex::new(threads),
                 next: AtomicUsize::new(0),
+                _pattern: crate::marks::pattern(),
             }),
         })
     }

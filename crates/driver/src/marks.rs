@@ -10,18 +10,22 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Asked once for the process: what a system can do with one socket it can do with all.
 pub(crate) fn are_told() -> bool {
-    /// The socket that was asked stays open, without an address: Linux patches its own code, and stops all cores for
-    /// it, when the first socket that merges datagrams opens and when the last one closes. Peers that come and go
-    /// one by one would pay for both.
-    static ASKED: LazyLock<(bool, Option<Socket>)> = LazyLock::new(|| {
+    static TOLD: LazyLock<bool> = LazyLock::new(|| {
         let asked = asked(Domain::IPV4).or_else(|_| asked(Domain::IPV6));
-        let (told, socket) = asked.map_or((false, None), |(told, socket)| (told, Some(socket)));
+        let told = asked.is_ok_and(|(told, _)| told);
         if !told {
             tracing::debug!("sockets do not tell ECN marks: data channels go without");
         }
-        (told, socket)
+        told
     });
-    ASKED.0
+    *TOLD
+}
+
+/// A socket without an address that a driver keeps open: Linux patches its own code, and stops all cores for it,
+/// when the first socket that merges datagrams opens and when the last one closes. Peers that come and go one by
+/// one would pay for both.
+pub(crate) fn pattern() -> Option<Socket> {
+    asked(Domain::IPV4).ok().map(|(_, socket)| socket)
 }
 
 /// Makes a socket as the shards do, and looks whether the system has taken up what was asked of it.
