@@ -427,10 +427,15 @@ proptest! {
                 }
                 _ => [&good[..13.min(good.len())], &bytes].concat(),
             };
-            if datagram != good {
-                prop_assert!(receive(&mut link, to, datagram).is_empty());
-            }
-            prop_assert_eq!(receive(&mut link, to, good), [b"genuine"]);
+            // By chance the record may be whole, with noise behind it.
+            let datagram = match datagram.starts_with(&good) {
+                true => datagram,
+                false => {
+                    prop_assert!(receive(&mut link, to, datagram).is_empty());
+                    good
+                }
+            };
+            prop_assert_eq!(receive(&mut link, to, datagram), [b"genuine"]);
             prop_assert_eq!(link.ends[to].dtls.state(), State::Connected);
         }
     }
