@@ -191,6 +191,8 @@ where
     };
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who has said all and closed its side still waits for the answer.
+        .half_close(true)
         .header_read_timeout(patience)
         .max_buf_size(16 * 1024)
         .max_headers(64)

@@ -1,7 +1,7 @@
 //! A server under test, and the few lines of HTTP and WebSocket that speak to it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -81,10 +81,7 @@ impl House {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.address)
     }
 
     pub(crate) fn host(&self) -> String {
@@ -170,6 +167,21 @@ impl House {
     pub(crate) fn until_left(&self, member: &Member) -> Event {
         self.until(|event| matches!(event, Event::Left { client, .. } if *client == member.id))
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends these bytes, says that nothing more will come, and reads the answer.
+pub(crate) fn shut_and_read(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    read_answer(&mut stream)
 }
 
 pub(crate) fn read_answer(stream: &mut impl Read) -> Answer {

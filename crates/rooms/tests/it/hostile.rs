@@ -4,7 +4,7 @@ use esp_rooms::{Config, Limits, Refusal};
 use serde_json::json;
 use tungstenite::Message;
 
-use crate::client::{House, PATIENCE, read_answer};
+use crate::client::{House, PATIENCE, shut_and_read};
 
 #[test]
 fn a_page_of_another_site_gets_nowhere() {
@@ -85,21 +85,16 @@ fn a_name_that_was_rebound_is_not_ours() {
     let twice = format!(
         "POST /join/demo HTTP/1.1\r\nHost: localhost:{port}\r\nHost: localhost:{port}\r\n\r\n"
     );
-    assert!([400, 403].contains(&close_and_read(&house, &twice)));
     let none = "POST /join/demo HTTP/1.0\r\n\r\n";
-    assert!([400, 403].contains(&close_and_read(&house, none)));
+    for request in [twice.as_str(), none] {
+        let status = shut_and_read(house.address, request).status;
+        assert!([400, 403].contains(&status), "{status} for {request:?}");
+    }
     let absolute = format!(
         "POST http://evil.example/join/demo HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"
     );
     assert_eq!(house.raw(absolute.as_bytes()).status, 403);
     assert_eq!(house.server.stats().clients, 0);
-}
-
-fn close_and_read(house: &House, request: &str) -> u16 {
-    let mut stream = house.connect();
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    read_answer(&mut stream).status
 }
 
 #[test]

@@ -4,7 +4,7 @@ use esp_rooms::{Config, Error, Event, Left, Limits, Listener, Server};
 use esp_wire::IceServer;
 use serde_json::json;
 
-use crate::client::{House, Socket};
+use crate::client::{House, Socket, shut_and_read};
 
 const BYE: &str = r#"{"type":"bye"}"#;
 
@@ -296,5 +296,22 @@ fn a_server_is_dropped_inside_a_runtime() {
         .unwrap();
     runtime.block_on(async {
         drop(Server::start(Config::local(0)).unwrap());
+    });
+}
+
+#[test]
+fn who_has_said_all_is_answered_still() {
+    let house = House::open(Limits::default());
+    let address = house.address;
+    let request = format!("POST /ice HTTP/1.1\r\nHost: {}\r\n\r\n", house.host());
+    // Whether the end of the request is seen before the answer is written is a race: many run at once.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert_eq!(shut_and_read(address, &request).status, 200);
+                }
+            });
+        }
     });
 }
