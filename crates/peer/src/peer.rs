@@ -185,8 +185,9 @@ impl Peer {
         done
     }
 
-    /// Tells that the signaling, which was away for a while, carries messages again: what it may have lost of a restart
-    /// of ICE is said once more, and a path that is in doubt is restarted. Otherwise it does nothing.
+    /// Tells that the signaling, which was away for a while, carries messages again: what it may have lost of the first
+    /// offer and answer, or of a restart of ICE, is said once more, and a path that is in doubt is restarted. In a
+    /// connection that needs nothing it does nothing.
     pub fn signaling_restored(&mut self, now: Instant) -> Result<(), Error> {
         if let Some(call) = &mut self.call {
             call.on_signaling_restored(now, &self.config);

@@ -65,6 +65,7 @@ impl Call {
         }
         self.send_description(&answer, &local);
         self.negotiation.remote_session = Some(session_of(&offer));
+        self.keep_offer(offer);
         self.agree(now, config, agreed)
     }
 

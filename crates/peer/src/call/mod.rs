@@ -1,12 +1,13 @@
 //! One call: everything that a peer holds from `new_connection` to `disconnect`.
 //!
 //! 1. ICE gathers; the local description is made (`describe.rs`) and goes out, candidates follow.
-//! 2. The remote description arrives and is agreed upon (`negotiate.rs`).
+//! 2. The remote description arrives and is agreed upon (`negotiate.rs`); what is lost is said again (`again.rs`).
 //! 3. The first pair works: DTLS begins (`progress.rs`).
 //! 4. DTLS is done: SRTP gets its keys, SCTP begins, the call is connected.
 //! 5. A path that is lost is looked for again (`restart.rs`).
 //! 6. Datagrams go in (`inbound.rs`) and out (`outbound.rs`) until one side ends it.
 
+mod again;
 mod describe;
 mod early;
 mod glare;
@@ -52,6 +53,8 @@ struct Negotiation {
     offered: Option<Box<Description>>,
     /// The peer's offer, until we answer.
     to_answer: Option<Box<Description>>,
+    /// The peer's offer that we have answered, until we are connected.
+    answered_offer: Option<Box<Description>>,
     agreed: Option<Negotiated>,
     /// Our description is out: candidates may follow it.
     described: bool,
@@ -62,7 +65,7 @@ struct Negotiation {
     /// Candidates of the peer that came before its description.
     early_candidates: Vec<String>,
     gathered: bool,
-    /// ICE restarts: an offer is to be made.
+    /// An offer is to be made: ICE restarts, or the one before may be lost.
     offer_again: bool,
     /// What is gathered now was told already.
     told: bool,

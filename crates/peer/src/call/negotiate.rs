@@ -43,6 +43,7 @@ impl Call {
                 Ok(agreed) => {
                     self.negotiation.answered = Some(gist(text));
                     self.negotiation.remote_session = Some(session_of(&remote));
+                    self.negotiation.answered_offer = None;
                     self.agree(now, config, agreed)
                 }
                 Err(error) => {

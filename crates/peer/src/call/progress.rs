@@ -174,6 +174,7 @@ impl Call {
             srtp: self.srtp.as_ref().map(|srtp| srtp.profile),
         });
         self.move_on(Progress::Connected);
+        self.negotiation.answered_offer = None;
         self.connect_by = None;
         let after = now.since(self.began);
         self.connected_after = Some(after);

@@ -44,6 +44,9 @@ impl Call {
 
     /// The signaling was away, and what it carried meanwhile may be lost.
     pub(crate) fn on_signaling_restored(&mut self, now: Instant, config: &PeerConfig) {
+        if self.is_first_round() {
+            return self.say_again();
+        }
         let unanswered = self.negotiation.offered.is_some();
         let restarts = config.ice_restart && self.interrupted;
         if unanswered || (restarts && self.resumptions < MAX_RESUMPTIONS) {
@@ -64,6 +67,9 @@ impl Call {
     }
 
     fn offer_restart(&mut self, now: Instant) {
+        if self.is_first_round() {
+            return self.say_again();
+        }
         // While the peer's description is under way, there is one restart already.
         if self.restart_ice(now).is_ok() && self.interrupted {
             self.repeat_at = Some(now + REPEAT);

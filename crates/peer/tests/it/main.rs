@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod again;
 mod calls;
 mod data;
 mod ecn;
 mod glare;
+mod lossy;
 mod media;
 mod mtu;
 mod parts;

@@ -305,7 +305,8 @@ impl World {
         self.at(self.answerer, work)
     }
 
-    fn at<T>(&mut self, host: HostId, work: impl FnOnce(&mut Peer, Instant) -> T) -> T {
+    /// Works on either.
+    pub(crate) fn at<T>(&mut self, host: HostId, work: impl FnOnce(&mut Peer, Instant) -> T) -> T {
         let now = self.net.now();
         let station = self.net.endpoint_mut(host);
         station.now = now;
