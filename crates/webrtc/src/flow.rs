@@ -34,6 +34,8 @@ pub(crate) enum Input {
     Restart,
     Enable(bool),
     HangUp,
+    /// The peer asks for the offer once more.
+    RepeatOffer,
     IceInfo {
         role: Role,
         servers: Vec<IceServer>,
@@ -166,6 +168,7 @@ impl Flow {
                 self.enable(false);
                 self.step(Step::SendSignal(Signal::Bye));
             }
+            Input::RepeatOffer => self.repeat_offer(),
             Input::IceInfo {
                 role,
                 servers,
@@ -222,6 +225,14 @@ impl Flow {
         } else {
             self.end_connection();
             self.waiting.clear();
+        }
+    }
+
+    /// Who asks for an offer that was made has not heard it. Who is to offer itself does not wait for one.
+    fn repeat_offer(&mut self) {
+        let offers = self.role == Some(Role::Controlling);
+        if offers && self.signaling_up && self.connection && !self.connected {
+            self.step(Step::SignalingRestored);
         }
     }
 

@@ -185,6 +185,12 @@ impl WebRtc {
         self.shared.ask(Work::Input(Input::HangUp));
     }
 
+    /// Says the offer once more that the peer waits for and seems not to have heard. Does nothing where the peer is to
+    /// offer, where no connection was begun, or where it is up.
+    pub fn repeat_offer(&self) {
+        self.shared.ask(Work::Input(Input::RepeatOffer));
+    }
+
     /// Sets the target for pictures, in bits a second.
     pub fn set_video_bitrate(&self, bits_per_second: u32) {
         self.shared.ask(Work::SetBitrate {

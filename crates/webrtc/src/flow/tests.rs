@@ -198,6 +198,25 @@ fn an_attempt_begins_anew_when_the_parts_are_dealt_anew() {
 }
 
 #[test]
+fn an_offer_is_repeated_for_who_has_not_heard_it() {
+    let mut flow = Flow::new(true, true);
+    assert_eq!(after(&mut flow, Input::Start), [Step::StartSignaling]);
+    after(&mut flow, ice_info(Role::Controlling));
+    assert_eq!(after(&mut flow, Input::RepeatOffer), []);
+    after(&mut flow, Input::SignalingConnected);
+    assert_eq!(
+        after(&mut flow, Input::RepeatOffer),
+        [Step::SignalingRestored]
+    );
+    after(&mut flow, Input::PeerState(State::NewConnection));
+    after(&mut flow, Input::PeerState(State::Connected));
+    assert_eq!(after(&mut flow, Input::RepeatOffer), []);
+    after(&mut flow, Input::SignalingMessage(Signal::Bye));
+    after(&mut flow, ice_info(Role::Controlled));
+    assert_eq!(after(&mut flow, Input::RepeatOffer), []);
+}
+
+#[test]
 fn losing_signaling_does_not_end_a_call() {
     let mut flow = connected();
     let lost = Input::SignalingInterrupted {
