@@ -1,25 +1,22 @@
 //! Data channels: `chat` carries lines, `file` carries files, `echo` gives back what it gets.
 
+mod filing;
+mod waiting;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use esp_webrtc::peer::{ChannelConfig, ChannelInfo, Error};
+use esp_webrtc::peer::{ChannelConfig, ChannelInfo};
 use esp_webrtc::wire::{DataFrame, DataKind};
 use esp_webrtc::{ChannelHandler, PeerConnection};
-use serde_json::{Value, json};
 
 use crate::files::{Incoming, Store};
 use crate::inputs::{Inbox, Said};
 use crate::outgoing::Outgoing;
 use crate::trial::Trial;
 
-/// What waits to be sent on a channel at most; a peer that does not read loses the channel.
-const MOST_BYTES: usize = 8 << 20;
-const MOST_MESSAGES: usize = 1_024;
-/// A word about progress after this many bytes.
-const PROGRESS: u64 = 1 << 20;
 /// Files that wait for their turn.
 const MOST_FILES: usize = 64;
 
@@ -258,177 +255,6 @@ impl Desk {
         {
             self.trial = None;
             self.inbox.say(Said::Different { reason });
-        }
-    }
-
-    fn on_file_text(&mut self, id: u16, text: &[u8]) {
-        let Ok(message) = serde_json::from_slice::<Value>(text) else {
-            return;
-        };
-        let word = |name: &str| message.get(name).and_then(Value::as_str);
-        match word("type") {
-            Some("file") => {
-                let name = word("name").unwrap_or_default();
-                match message.get("size").and_then(Value::as_u64) {
-                    Some(size) => self.on_header(id, name, size),
-                    None => self.refuse(id, name, "the header gives no size"),
-                }
-            }
-            Some("cancel") => {
-                if let Some(channel) = self.channels.get_mut(&id) {
-                    channel.incoming = None;
-                }
-            }
-            Some("done") if self.is_sending(id) => {
-                if let Some(file) = self.files.pop_front() {
-                    self.inbox.say(Said::FileSent {
-                        name: file.name,
-                        bytes: file.size,
-                    });
-                }
-                self.pump_files();
-            }
-            Some("refused") if self.is_sending(id) => {
-                let reason = word("reason").unwrap_or("refused").to_owned();
-                self.file_failed(&reason);
-                self.pump_files();
-            }
-            _ => {}
-        }
-    }
-
-    fn on_header(&mut self, id: u16, name: &str, size: u64) {
-        if let Some(channel) = self.channels.get_mut(&id) {
-            // The one before was not finished: it leaves nothing.
-            channel.incoming = None;
-            channel.told = 0;
-        }
-        let Some(store) = &self.store else {
-            return self.refuse(id, name, "files are not kept here (--files DIR keeps them)");
-        };
-        match store.begin(name, size) {
-            Ok(incoming) => {
-                if let Some(channel) = self.channels.get_mut(&id) {
-                    channel.incoming = Some(incoming);
-                }
-                self.on_file_bytes(id, &[]);
-            }
-            Err(reason) => self.refuse(id, name, &reason),
-        }
-    }
-
-    fn on_file_bytes(&mut self, id: u16, bytes: &[u8]) {
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return;
-        };
-        // What follows a refusal is dropped up to the next header.
-        let Some(mut incoming) = channel.incoming.take() else {
-            return;
-        };
-        if let Err(reason) = incoming.write(bytes) {
-            let name = incoming.name().to_owned();
-            return self.refuse(id, &name, &reason);
-        }
-        let received = incoming.received();
-        if !incoming.is_whole() {
-            channel.incoming = Some(incoming);
-            if received - channel.told >= PROGRESS {
-                channel.told = received;
-                self.answer(id, &json!({ "type": "progress", "received": received }));
-            }
-            return;
-        }
-        let name = incoming.name().to_owned();
-        match incoming.keep() {
-            Ok(path) => {
-                self.answer(id, &json!({ "type": "done", "received": received }));
-                self.inbox.say(Said::FileKept {
-                    name,
-                    bytes: received,
-                    path,
-                });
-            }
-            Err(reason) => self.refuse(id, &name, &reason),
-        }
-    }
-
-    fn refuse(&mut self, id: u16, name: &str, reason: &str) {
-        self.answer(id, &json!({ "type": "refused", "reason": reason }));
-        self.inbox.say(Said::FileRefused {
-            name: name.chars().take(200).collect(),
-            reason: reason.to_owned(),
-        });
-    }
-
-    fn answer(&mut self, id: u16, message: &Value) {
-        self.send(id, DataKind::Text, message.to_string().as_bytes());
-    }
-
-    /// Sends a message, behind those that wait.
-    fn send(&mut self, id: u16, kind: DataKind, data: &[u8]) {
-        let (Some(channel), Some(peer)) = (self.channels.get_mut(&id), &self.peer) else {
-            return;
-        };
-        if channel.waiting.is_empty() {
-            let frame = DataFrame {
-                kind,
-                stream_id: id,
-                data,
-            };
-            if peer.send_data(frame) != Err(Error::WouldBlock) {
-                return;
-            }
-        }
-        channel.waiting_bytes += data.len();
-        channel.waiting.push_back((kind, data.to_vec()));
-        if channel.waiting_bytes > MOST_BYTES || channel.waiting.len() > MOST_MESSAGES {
-            let _ = peer.close_data_channel(id);
-            channel.waiting.clear();
-            channel.waiting_bytes = 0;
-        }
-    }
-
-    fn flush(&mut self, id: u16) {
-        let (Some(channel), Some(peer)) = (self.channels.get_mut(&id), &self.peer) else {
-            return;
-        };
-        while let Some((kind, data)) = channel.waiting.front() {
-            let frame = DataFrame {
-                kind: *kind,
-                stream_id: id,
-                data,
-            };
-            if peer.send_data(frame) == Err(Error::WouldBlock) {
-                return;
-            }
-            channel.waiting_bytes -= data.len();
-            channel.waiting.pop_front();
-        }
-    }
-
-    fn is_sending(&self, id: u16) -> bool {
-        self.files
-            .front()
-            .is_some_and(|file| file.stream_id == Some(id))
-    }
-
-    fn pump_files(&mut self) {
-        let id = self.find("file");
-        while let (Some(file), Some(peer)) = (self.files.front_mut(), &self.peer) {
-            file.stream_id = file.stream_id.or(id);
-            match file.pump(&**peer) {
-                Ok(()) => return,
-                Err(reason) => self.file_failed(&reason),
-            }
-        }
-    }
-
-    fn file_failed(&mut self, reason: &str) {
-        if let Some(file) = self.files.pop_front() {
-            self.inbox.say(Said::FileFailed {
-                name: file.name,
-                reason: reason.to_owned(),
-            });
         }
     }
 }

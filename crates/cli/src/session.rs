@@ -1,112 +1,32 @@
 //! What a doorbell and a plain peer have in common: a solution, its channels, and what is printed of them.
 
+mod figures;
+mod servers;
+mod told;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use esp_rooms::RoomName;
-use esp_webrtc::signaling::{
-    AppRtc, AppRtcConfig, Error, IceInfo, OTHER_NAME, SignalingEvents, UNTRUSTED,
-};
-use esp_webrtc::wire::{IceServer, Signal, Trickle};
-use esp_webrtc::{Event, PeerConfig, Settings, Signaling, WebRtc};
-use serde_json::{Value, json};
+use esp_webrtc::signaling::{AppRtc, AppRtcConfig};
+use esp_webrtc::wire::IceServer;
+use esp_webrtc::{Event, PeerConfig, Settings, WebRtc};
+use serde_json::json;
 
+use self::servers::WithServers;
 use crate::arguments::{LinkOptions, MediaOptions};
 use crate::channels::Channels;
 use crate::failure::Failure;
 use crate::files::Store;
 use crate::inputs::{Inbox, Said};
 use crate::media::{self, Sources};
-use crate::print::{Printer, bytes, clean};
+use crate::print::{Printer, clean};
 use crate::server::is_local;
 use crate::trial::Trial;
 
 /// Characters of the peer's text that are printed.
 const MOST_TEXT: usize = 2_000;
-
-/// The event for what channels, messages and checks say.
-fn of_channel(said: &Said) -> Option<(&'static str, String, Value)> {
-    let text = |text: &str| clean(text, MOST_TEXT);
-    Some(match said {
-        Said::Opened { label, id } => (
-            "channel",
-            format!("data channel {:?} is open", text(label)),
-            json!({ "label": text(label), "id": id, "open": true }),
-        ),
-        Said::Closed { label, id } => (
-            "channel",
-            format!("data channel {:?} is closed", text(label)),
-            json!({ "label": text(label), "id": id, "open": false }),
-        ),
-        Said::Text { label, text: line } => (
-            "chat",
-            format!("{}: {}", text(label), text(line)),
-            json!({ "label": text(label), "text": text(line) }),
-        ),
-        Said::Binary { label, bytes: size } => (
-            "message",
-            format!("{}: {}", text(label), bytes(*size as u64)),
-            json!({ "label": text(label), "bytes": size }),
-        ),
-        Said::Verified(verified) => (
-            "verified",
-            format!(
-                "{} in {} messages came back the same after {} ms",
-                bytes(verified.bytes),
-                verified.messages,
-                verified.took.as_millis()
-            ),
-            json!({ "bytes": verified.bytes, "messages": verified.messages,
-                "ms": verified.took.as_millis() as u64 }),
-        ),
-        _ => return None,
-    })
-}
-
-/// The event for what became of a file; what is different is said when the program ends.
-fn of_file(said: &Said) -> Option<(&'static str, String, Value)> {
-    let text = |text: &str| clean(text, MOST_TEXT);
-    Some(match said {
-        Said::FileKept {
-            name,
-            bytes: size,
-            path,
-        } => (
-            "file",
-            format!("received {} as {}", bytes(*size), path.display()),
-            json!({ "name": name, "bytes": size, "path": path.display().to_string() }),
-        ),
-        Said::FileRefused { name, reason } => (
-            "file_refused",
-            format!("refused the file {:?}: {}", text(name), text(reason)),
-            json!({ "name": text(name), "reason": text(reason) }),
-        ),
-        Said::FileSent { name, bytes: size } => (
-            "file_sent",
-            format!("the peer has the file {:?}, {}", text(name), bytes(*size)),
-            json!({ "name": name, "bytes": size }),
-        ),
-        Said::FileFailed { name, reason } => (
-            "file_failed",
-            format!("the file {:?} was not sent: {}", text(name), text(reason)),
-            json!({ "name": name, "reason": text(reason) }),
-        ),
-        _ => return None,
-    })
-}
-
-/// A reason of signaling, with the options that help.
-fn advised(reason: &str) -> String {
-    let advice = if reason.contains(UNTRUSTED) {
-        "; if the server is your own, give --pin FINGERPRINT (it prints it), or --ca FILE"
-    } else if reason.contains(OTHER_NAME) {
-        "; give the name that it is for, or --pin FINGERPRINT if the server is your own"
-    } else {
-        ""
-    };
-    format!("{reason}{advice}")
-}
 
 /// Where to join, and with what.
 pub(crate) struct Plan<'a> {
@@ -219,7 +139,7 @@ impl Session {
 
     /// Prints why there is no signaling.
     fn print_reason(&self, event: &str, words: &str, reason: &str) {
-        let reason = advised(reason);
+        let reason = told::advised(reason);
         self.printer.event(
             event,
             &format!("{words}: {}", clean(&reason, MOST_TEXT)),
@@ -290,29 +210,6 @@ impl Session {
         }
     }
 
-    fn on_connected(&mut self) {
-        self.connected = true;
-        self.next_levels = (!self.levels.is_zero()).then(|| Instant::now() + self.levels);
-        let peer = self.webrtc.query().peer;
-        let ms = peer
-            .as_ref()
-            .and_then(|peer| peer.setup)
-            .map(|setup| setup.as_millis() as u64);
-        let remote = peer
-            .as_ref()
-            .and_then(|peer| peer.paired)
-            .map(|remote| remote.to_string());
-        let (dtls, srtp) = peer.map_or((None, None), |peer| (peer.dtls, peer.srtp));
-        let words = format!(
-            "connected after {} ms to {}, {}",
-            ms.unwrap_or_default(),
-            remote.as_deref().unwrap_or("the peer"),
-            dtls.unwrap_or("DTLS")
-        );
-        let fields = json!({ "ms": ms, "remote": remote, "dtls": dtls, "srtp": srtp });
-        self.printer.event("connected", &words, fields);
-    }
-
     /// The connection is over.
     pub(crate) fn ended(&mut self) {
         self.channels.lost();
@@ -320,72 +217,10 @@ impl Session {
         self.unreported |= std::mem::take(&mut self.connected);
     }
 
-    /// Says what was recorded, once it is written.
-    fn report(&mut self) {
-        if !std::mem::take(&mut self.unreported) {
-            return;
-        }
-        let Some(dir) = &self.record else { return };
-        if let Some(stats) = self.webrtc.query().render {
-            let words = format!(
-                "recorded {} pictures and {:.1} s of sound in {}",
-                stats.video_recorded,
-                stats.samples_recorded as f64 / 48_000.0,
-                dir.display()
-            );
-            let fields = json!({ "pictures": stats.video_recorded, "samples": stats.samples_recorded,
-                "errors": stats.record_errors, "dir": dir.display().to_string() });
-            self.printer.event("recorded", &words, fields);
-        }
-    }
-
-    fn reason(&self) -> String {
-        let reason = self.webrtc.query().peer.and_then(|peer| peer.reason);
-        clean(
-            &reason.unwrap_or_else(|| "the peer is gone".into()),
-            MOST_TEXT,
-        )
-    }
-
-    fn print_levels(&self) {
-        let report = self.webrtc.query();
-        let level = report.level.unwrap_or_default();
-        let stats = report.render.unwrap_or_default();
-        let rtt = report
-            .peer
-            .and_then(|peer| peer.rtt)
-            .map(|rtt| rtt.as_secs_f64() * 1e3);
-        let sound = match stats.audio_received {
-            0 => "no sound".to_owned(),
-            _ => format!(
-                "sound at {:.0} dB (peak {:.0} dB)",
-                level.rms_db, level.peak_db
-            ),
-        };
-        let pictures = match (stats.video_decoded, stats.width, stats.height) {
-            (0, ..) => "no pictures".to_owned(),
-            (pictures, width, height) => format!("{pictures} pictures of {width}x{height}"),
-        };
-        let words = format!(
-            "receiving {sound}, {pictures}; sent {} pictures{}",
-            report.video_sent,
-            rtt.map(|rtt| format!("; round trip {rtt:.1} ms"))
-                .unwrap_or_default()
-        );
-        let fields = json!({
-            "rms_db": level.rms_db, "peak_db": level.peak_db,
-            "audio_received": stats.audio_received, "audio_decoded": stats.audio_decoded,
-            "video_received": stats.video_received, "video_decoded": stats.video_decoded,
-            "width": stats.width, "height": stats.height,
-            "audio_sent": report.audio_sent, "video_sent": report.video_sent,
-            "frames_dropped": report.frames_dropped, "rtt_ms": rtt,
-        });
-        self.printer.event("level", &words, fields);
-    }
-
     /// Prints what a data channel says.
     pub(crate) fn on_channel(&self, said: &Said) {
-        if let Some((name, words, fields)) = of_channel(said).or_else(|| of_file(said)) {
+        if let Some((name, words, fields)) = told::of_channel(said).or_else(|| told::of_file(said))
+        {
             self.printer.event(name, &words, fields);
         }
     }
@@ -417,64 +252,5 @@ impl Session {
         self.ended();
         self.report();
         self.printer.plain("stopped", "left the room");
-    }
-}
-
-/// A signaling that also tells servers of its user.
-struct WithServers {
-    inner: AppRtc,
-    servers: Vec<IceServer>,
-}
-
-impl Signaling for WithServers {
-    fn start(&mut self, events: Box<dyn SignalingEvents>) -> Result<(), Error> {
-        self.inner.start(Box::new(Adding {
-            inner: events,
-            servers: self.servers.clone(),
-        }))
-    }
-
-    fn send_msg(&mut self, msg: &Signal<'_>) -> Result<(), Error> {
-        self.inner.send_msg(msg)
-    }
-
-    fn stop(&mut self) -> Result<(), Error> {
-        self.inner.stop()
-    }
-
-    fn trickle(&self) -> Trickle {
-        self.inner.trickle()
-    }
-}
-
-struct Adding {
-    inner: Box<dyn SignalingEvents>,
-    servers: Vec<IceServer>,
-}
-
-impl SignalingEvents for Adding {
-    fn on_ice_info(&mut self, mut info: IceInfo) {
-        info.servers.extend(self.servers.iter().cloned());
-        self.inner.on_ice_info(info);
-    }
-
-    fn on_connected(&mut self) {
-        self.inner.on_connected();
-    }
-
-    fn on_msg(&mut self, msg: Signal<'_>) {
-        self.inner.on_msg(msg);
-    }
-
-    fn on_close(&mut self, reason: &str) {
-        self.inner.on_close(reason);
-    }
-
-    fn on_reconnecting(&mut self, reason: &str) {
-        self.inner.on_reconnecting(reason);
-    }
-
-    fn on_peer_lost(&mut self) {
-        self.inner.on_peer_lost();
     }
 }

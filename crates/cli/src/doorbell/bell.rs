@@ -108,14 +108,26 @@ impl Bell {
             serde_json::json!({ "by": by }),
         );
         self.hang_up_at = None;
-        self.calling = true;
-        if self.session.connected {
+        let again = std::mem::replace(&mut self.calling, true);
+        if self.session.connected || (again && self.is_answered()) {
             self.session.ended();
             self.session.webrtc.restart();
         } else {
-            // Does nothing while one is under way.
+            // Does nothing while one is under way. Who accepts again has heard nothing of that one.
             self.session.webrtc.enable_peer_connection(true);
+            if again {
+                self.session.webrtc.repeat_offer();
+            }
         }
+    }
+
+    /// Whether a connection is under way whose peer knows of it: who accepts once more has begun anew.
+    fn is_answered(&self) -> bool {
+        let state = self.session.webrtc.query().peer.map(|peer| peer.state);
+        matches!(
+            state,
+            Some(State::Pairing | State::Paired | State::Connecting)
+        )
     }
 
     fn hang_up(&mut self) {
