@@ -31,7 +31,7 @@
 //! | the candidate line, priorities | `candidate.rs`, `priority.rs` |
 //! | sockets, host and server-reflexive candidates | `gathering.rs`, `servers.rs`, `interfaces.rs`, `local.rs` |
 //! | servers that are asked over a stream | `asking.rs` |
-//! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `relaying.rs` |
+//! | relayed candidates: allocations on TURN servers, data through them | `relay.rs`, `allocate.rs`, `allocated.rs`, `relay_end.rs`, `relaying.rs` |
 //! | which addresses and ports are used and told | `filter.rs`, `ports.rs`, `names.rs` (ours behind `.local`) |
 //! | the other side's candidates, `.local` names | `remote.rs`, `mdns.rs` |
 //! | lite agents | `lite.rs` |
@@ -62,6 +62,7 @@
 
 mod agent;
 mod allocate;
+mod allocated;
 mod asking;
 mod candidate;
 mod checklist;
@@ -90,6 +91,7 @@ mod ports;
 mod priority;
 mod receive;
 mod relay;
+mod relay_end;
 mod relaying;
 mod remote;
 mod restart;
