@@ -7,7 +7,8 @@
 //!
 //! Some networks swallow what is marked. So a timeout before any marked packet got through ends the marking on
 //! that path, and a later one interrupts it until something gets through without marks (as RFC 9000 §13.4.2
-//! does it for QUIC).
+//! does it for QUIC). When the peer then reports something twice, the timeout came too early: what was marked had
+//! got through as well.
 
 use esp_wire::{Ecn, Instant, Train};
 
@@ -23,8 +24,8 @@ enum Trial {
     Passed,
     /// There was a timeout: none is marked until one that leaves after this one has arrived.
     Paused(u64),
-    /// They do not.
-    Failed,
+    /// They do not, as it seems; up to this TSN everything left marked before it was repeated.
+    Failed(u64),
 }
 
 /// What is known of marks.
@@ -93,12 +94,19 @@ impl Marks {
         }
     }
 
-    /// Nothing arrives any more of what left up to the packet with this number.
-    pub(super) fn on_timeout(&mut self, last: u64) {
+    /// Nothing arrives any more of what left up to the packet with this number, and with this TSN.
+    pub(super) fn on_timeout(&mut self, last: u64, last_tsn: u64) {
         match self.trial {
-            Trial::Open(Some(_)) => self.trial = Trial::Failed,
+            Trial::Open(Some(_)) => self.trial = Trial::Failed(last_tsn),
             Trial::Passed => self.trial = Trial::Paused(last),
             _ => {}
+        }
+    }
+
+    /// The peer has got this TSN twice.
+    pub(super) fn on_duplicate(&mut self, tsn: u64) {
+        if matches!(self.trial, Trial::Failed(last) if tsn <= last) {
+            self.trial = Trial::Passed;
         }
     }
 

@@ -193,6 +193,10 @@ impl Association {
             return Next::Continue;
         };
         self.stats.sacks_received += 1;
+        for tsn in sack.duplicates() {
+            let tsn = serial::unwrap32(self.out.last_tsn(), tsn);
+            self.marks.on_duplicate(tsn);
+        }
         match self.out.on_sack(&mut self.channels, now, &sack) {
             Ok(effect) => {
                 if effect.stale {

@@ -81,7 +81,8 @@ impl Association {
     fn on_retransmit_timer(&mut self, now: Instant) {
         self.timers.stop(Why::Probe);
         if !self.out.is_probing_window() {
-            self.marks.on_timeout(self.out.packets() - 1);
+            let last = self.out.packets() - 1;
+            self.marks.on_timeout(last, self.out.last_tsn());
         }
         self.out.on_timeout(&mut self.channels, now);
         if self.pmtu.on_timeout() {

@@ -165,6 +165,26 @@ fn a_path_that_swallows_what_is_marked_is_found_out() {
 }
 
 #[test]
+fn a_timeout_that_came_too_early_does_not_end_the_marks() {
+    let (mut net, channel) = connected([true, true]);
+    net.sides[0].path_changed();
+    // Nothing is lost, but the answer takes longer than the timeout.
+    net.link.delay = Duration::from_millis(400);
+    net.send(0, channel, &[1; 5_000]);
+    net.run(Duration::from_millis(700));
+    let early = net.sides[0].stats();
+    assert_eq!((early.timeouts, early.marking), (1, false), "{early:?}");
+    net.run(Duration::from_secs(5));
+    let later = net.sides[0].stats();
+    assert!(later.marking, "{later:?}");
+    let marked = net.marked[0];
+    net.send(0, channel, &[1; 5_000]);
+    net.run(Duration::from_secs(5));
+    assert!(net.marked[0] > marked);
+    assert_eq!(net.messages(1).len(), 2);
+}
+
+#[test]
 fn messages_that_are_given_up_do_not_pass_for_arrived() {
     let (mut net, _) = connected([true, true]);
     let lossy = ChannelConfig::new("lossy").with_reliability(Reliability::MaxRetransmits(0));
