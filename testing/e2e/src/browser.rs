@@ -20,8 +20,8 @@ use crate::directory::Directory;
 use crate::page::Page;
 use crate::{Outcome, wait};
 
-const START: Duration = Duration::from_secs(120);
-const END: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(240);
+const END: Duration = Duration::from_secs(60);
 
 /// One browser at a time: two would starve each other on small machines.
 static TURN: Mutex<()> = Mutex::new(());

@@ -71,7 +71,7 @@ pub fn keyframe() -> Outcome<Vec<u8>> {
         .start(settings, Box::new(First(sender)))
         .map_err(|error| error.to_string())?;
     let picture = pictures
-        .recv_timeout(Duration::from_secs(20))
+        .recv_timeout(Duration::from_secs(120))
         .map_err(|_| "no picture came from the generator");
     capture.stop();
     Ok(picture?)

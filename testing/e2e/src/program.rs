@@ -111,6 +111,11 @@ impl Program {
         }
     }
 
+    /// Passes over all events so far.
+    pub fn forget(&self) {
+        while self.events.try_recv().is_ok() {}
+    }
+
     /// Everything it has said lately, for a failure's text.
     pub fn said(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +133,7 @@ impl Program {
     /// When it does not end, or not cleanly.
     pub fn interrupt(mut self) -> Outcome<()> {
         process::signal(&self.process, "INT")?;
-        let status = wait::until("it goes on after Ctrl-C", Duration::from_secs(20), || {
+        let status = wait::until("it goes on after Ctrl-C", Duration::from_secs(120), || {
             self.process.try_wait().ok().flatten()
         })
         .map_err(|why| format!("{why}{}", self.said()))?;

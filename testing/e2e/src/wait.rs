@@ -1,6 +1,5 @@
 //! Waiting for conditions.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,15 +23,4 @@ pub fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option
         }
         thread::sleep(POLL);
     }
-}
-
-/// A TCP port of this host that nobody listened on a moment ago.
-///
-/// # Errors
-/// When the system has none.
-pub fn free_port() -> Outcome<u16> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
 }

@@ -1,7 +1,7 @@
 //! A real TURN server.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,7 +16,11 @@ use crate::{Internet, Outcome, Process};
 
 const USER: &str = "lab";
 const PASSWORD: &str = "secret of the lab";
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(180);
+/// Where it listens: plain, and secured.
+const PORTS: [u16; 2] = [3478, 5349];
+/// A Binding request without attributes (RFC 8489 §5).
+const BINDING: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42is it there?";
 
 /// How a coturn is set up; [`Default`] listens at [`Internet::V4`] with one user.
 #[derive(Clone, Debug)]
@@ -141,14 +145,9 @@ impl Coturn {
         addresses.extend(config.v6.then_some(Internet::V6));
         for address in addresses {
             let ip = address.parse().map_err(|_| "no address")?;
-            let at = SocketAddr::new(ip, 3478);
             internet
                 .namespace()
-                .inside(|| {
-                    wait::until("coturn does not listen", START, || {
-                        TcpStream::connect(at).ok()
-                    })
-                })?
+                .inside(|| wait::until("coturn does not listen", START, || listens(ip)))?
                 .map_err(|why| format!("{why}{}", process.said()))?;
         }
         Ok(Coturn {
@@ -202,6 +201,21 @@ impl Coturn {
     pub fn kill(self) {
         self.process.kill();
     }
+}
+
+/// Whether it takes streams and answers over UDP there, on each port.
+fn listens(ip: IpAddr) -> Option<()> {
+    for port in PORTS {
+        let at = SocketAddr::new(ip, port);
+        TcpStream::connect(at).ok()?;
+        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).ok()?;
+        socket.connect(at).ok()?;
+        let moment = Duration::from_millis(500);
+        socket.set_read_timeout(Some(moment)).ok()?;
+        socket.send(&BINDING).ok()?;
+        socket.recv(&mut [0; 1_500]).ok()?;
+    }
+    Some(())
 }
 
 /// Writes a certificate for its addresses, and gives the root that has signed it.

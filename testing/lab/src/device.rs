@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use crate::call::End;
 use crate::{Host, Outcome, Process};
 
+/// How long it may take to report.
+const ANSWER: Duration = Duration::from_secs(180);
+
 /// What a device is told at its birth.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceConfig {
@@ -298,7 +301,7 @@ impl End for Device {
         let mut signals = Vec::new();
         self.process.tell(r#"{"do": "report"}"#)?;
         loop {
-            let line = self.process.line(Duration::from_secs(20))?;
+            let line = self.process.line(ANSWER)?;
             let reported = line.contains(r#""event":"report""#);
             self.hear(&line, &mut signals)?;
             if reported {

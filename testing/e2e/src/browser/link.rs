@@ -14,7 +14,7 @@ use tungstenite::{Message, WebSocket};
 use crate::Outcome;
 
 /// How long a browser may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Lines of its console that are kept.
 const LINES: usize = 40;
 

@@ -361,6 +361,16 @@ impl Device {
         messages.iter().map(number).collect()
     }
 
+    /// Takes what has come on this stream so far, and gives the numbers of all.
+    ///
+    /// # Errors
+    /// When one came that is not as it was sent.
+    pub fn numbers_so_far(&self, stream_id: u16) -> Outcome<Vec<u32>> {
+        let messages = self.board.lock().messages.remove(&stream_id);
+        let number = |(_, data): &Message| pattern::number(data).ok_or("a byte is wrong".into());
+        messages.unwrap_or_default().iter().map(number).collect()
+    }
+
     /// Ends its connection.
     pub fn close(&self) {
         self.connection.close();

@@ -23,7 +23,7 @@ use crate::site::Site;
 use crate::{Browser, Outcome, Page};
 
 /// How long anything may take on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Who makes the offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

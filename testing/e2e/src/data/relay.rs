@@ -1,16 +1,19 @@
 //! A way between device and page that loses datagrams: each sees the relay in the place of the other.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::Outcome;
+use crate::{Outcome, wait};
 
 /// How often a thread looks whether it is to end.
 const TURN: Duration = Duration::from_millis(200);
+/// How long it may take to hear of another loss.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Carries datagrams between two ends; of DTLS it loses as many as it is told, by the same dice every time.
 #[derive(Debug)]
@@ -24,8 +27,9 @@ struct Shared {
     /// The socket that each end sees, the device's first, and where that end is.
     sides: [UdpSocket; 2],
     ends: [Mutex<Option<SocketAddr>>; 2],
-    /// Of a thousand datagrams.
-    loss: AtomicU32,
+    /// Says how many of a thousand datagrams are lost, as a datagram behind those that came before.
+    voice: UdpSocket,
+    voice_at: SocketAddr,
     /// The sizes of what was lost on its way from each end.
     lost: [Mutex<Vec<usize>>; 2],
     ending: AtomicBool,
@@ -46,10 +50,13 @@ impl Relay {
             Ok(socket)
         };
         let failed = |error: std::io::Error| format!("a relay: {error}");
+        let voice = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        voice.set_read_timeout(Some(TURN)).map_err(failed)?;
         let shared = Arc::new(Shared {
             sides: [socket().map_err(failed)?, socket().map_err(failed)?],
             ends: Default::default(),
-            loss: AtomicU32::new(0),
+            voice_at: voice.local_addr().map_err(failed)?,
+            voice,
             lost: Default::default(),
             ending: AtomicBool::new(false),
         });
@@ -63,9 +70,59 @@ impl Relay {
         })
     }
 
-    /// From now on, loses so many of a thousand datagrams, both ways.
-    pub fn lose(&self, of_a_thousand: u32) {
-        self.shared.loss.store(of_a_thousand, Ordering::Relaxed);
+    /// From now on, loses so many of a thousand datagrams, both ways; what was sent to it before has met with the
+    /// loss of before.
+    ///
+    /// # Errors
+    /// When the relay does not hear of it.
+    pub fn lose(&self, of_a_thousand: u32) -> Outcome<()> {
+        let words = of_a_thousand.to_be_bytes();
+        for side in &self.shared.sides {
+            let port = side.local_addr().map_err(|error| error.to_string())?.port();
+            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            wait::until("the relay does not hear", PATIENCE, || {
+                self.shared.voice.send_to(&words, at).ok()?;
+                let mut echo = [0; 4];
+                loop {
+                    // The echo of an earlier word may be before it.
+                    let (_, from) = self.shared.voice.recv_from(&mut echo).ok()?;
+                    if from == at && echo == words {
+                        return Some(());
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many datagrams the system has dropped on their way to the page, because somebody did not read in time.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn dropped_to_page(&self) -> Outcome<usize> {
+        self.dropped_from(DEVICE)
+    }
+
+    /// The same on their way to the device.
+    ///
+    /// # Errors
+    /// As for [`dropped_to_page`](Self::dropped_to_page).
+    pub fn dropped_to_device(&self) -> Outcome<usize> {
+        self.dropped_from(PAGE)
+    }
+
+    fn dropped_from(&self, end: usize) -> Outcome<usize> {
+        let here = self.shared.sides[end].local_addr();
+        let here = here.map_err(|error| error.to_string())?.port();
+        let there = locked(&self.shared.ends[1 - end]).map(|there| there.port());
+        let sockets = fs::read_to_string("/proc/net/udp").map_err(|error| error.to_string())?;
+        let drops = sockets.lines().filter_map(|line| {
+            let (_, at) = line.split_whitespace().nth(1)?.rsplit_once(':')?;
+            let port = u16::from_str_radix(at, 16).ok()?;
+            let drops: usize = line.split_whitespace().next_back()?.parse().ok()?;
+            (port == here || Some(port) == there).then_some(drops)
+        });
+        Ok(drops.sum())
     }
 
     /// How many datagrams of these sizes it has lost on their way to the page.
@@ -162,15 +219,24 @@ impl Shared {
         let to = 1 - from;
         let mut dice = 0x2545_f491_4f6c_dd1d_u64.wrapping_add(from as u64);
         let mut datagram = [0; 65_536];
+        let mut loss = 0;
         while !self.ending.load(Ordering::Relaxed) {
-            let Ok((length, _)) = self.sides[from].recv_from(&mut datagram) else {
+            let Ok((length, by)) = self.sides[from].recv_from(&mut datagram) else {
                 continue;
             };
+            if by == self.voice_at
+                && let Ok(words) = datagram[..length].try_into()
+            {
+                loss = u64::from(u32::from_be_bytes(words));
+                // What is lost is said again.
+                let _ = self.sides[from].send_to(&words, by);
+                continue;
+            }
             dice ^= dice << 13;
             dice ^= dice >> 7;
             dice ^= dice << 17;
             let is_dtls = (20..64).contains(&datagram[0]);
-            if is_dtls && dice % 1_000 < u64::from(self.loss.load(Ordering::Relaxed)) {
+            if is_dtls && dice % 1_000 < loss {
                 locked(&self.lost[from]).push(length);
                 continue;
             }

@@ -147,7 +147,7 @@ fn beeps(records: &Directory) -> Outcome<()> {
 
 #[test]
 fn the_device_cannot_send_more_than_the_browser_takes() -> Outcome<()> {
-    let (_server, url) = crate::support::server(esp_e2e::wait::free_port()?)?;
+    let (_server, url) = crate::support::server()?;
     let browser = Browser::start()?;
     let page = browser.open(&format!("{url}?autostart=always"))?;
     page.wait_for("__doorbell.state === 'calling'", PATIENCE)?;
@@ -159,7 +159,7 @@ fn the_device_cannot_send_more_than_the_browser_takes() -> Outcome<()> {
         "--message-size",
         "300K",
         "--for",
-        "50",
+        "900",
     ])?;
     // It ends and says why.
     let why = caller.wait_for("nothing", PATIENCE);

@@ -1,7 +1,7 @@
 //! Two of our devices call each other.
 
 use esp_e2e::directory::Directory;
-use esp_e2e::{Outcome, Program, wait};
+use esp_e2e::{Outcome, Program};
 
 use crate::support::{PATIENCE, server};
 
@@ -9,7 +9,7 @@ use crate::support::{PATIENCE, server};
 fn sound_pictures_and_large_messages() -> Outcome<()> {
     let records = Directory::new("devices")?;
     let path = records.path().to_string_lossy();
-    let (_server, url) = server(wait::free_port()?)?;
+    let (_server, url) = server()?;
     let callee = Program::start(&["call", &url, "--levels", "1", "--record", &path])?;
     callee.wait_for("joined", PATIENCE)?;
     let caller = Program::start(&[

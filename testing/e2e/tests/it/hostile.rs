@@ -1,12 +1,12 @@
 //! A page of another site can neither join nor watch.
 
-use esp_e2e::{Browser, Outcome, Site, wait};
+use esp_e2e::{Browser, Outcome, Site};
 
 use crate::support::{PATIENCE, server};
 
 #[test]
 fn another_site_is_kept_out() -> Outcome<()> {
-    let (_server, url) = server(wait::free_port()?)?;
+    let (_server, url) = server()?;
     let root = url.trim_end_matches("/r/demo");
     let browser = Browser::start()?;
     let site = Site::serve("<p>hi")?;

@@ -7,6 +7,5 @@ mod devices;
 mod files;
 mod firefox;
 mod hostile;
-mod lan;
 mod slow;
 mod support;

@@ -13,9 +13,11 @@ use esp_webrtc::{Connection, Driver, DriverConfig};
 
 use crate::support::PATIENCE;
 
-const SLEEP: Duration = Duration::from_secs(2);
 /// Time between two pictures that are sent.
 const PACE: Duration = Duration::from_millis(40);
+/// Pictures that the queue of what is to be sent holds, and those that everybody gets while one sleeps: more.
+const QUEUE: usize = 10;
+const WANTED: u64 = 25;
 
 /// What one end hears.
 #[derive(Clone, Default)]
@@ -23,8 +25,9 @@ struct Heard {
     connected: Switch,
     pictures: Counter,
     packets: Counter,
-    /// Thrown when a callback has begun its sleep, and when it wakes.
+    /// Thrown when a callback has begun its sleep, to wake it, and when it has woken.
     asleep: Switch,
+    alarm: Switch,
     awake: Switch,
 }
 
@@ -53,7 +56,7 @@ impl Handler for End {
         self.heard.pictures.count();
         if std::mem::take(&mut self.sleepy) {
             self.heard.asleep.throw();
-            thread::sleep(SLEEP);
+            self.heard.alarm.wait(PATIENCE * 2);
             self.heard.awake.throw();
         }
     }
@@ -137,45 +140,70 @@ fn config(role: Role) -> PeerConfig {
         .with_loopback()
 }
 
-/// Sends pictures and sound from every end of every call until it is told to end.
-fn send(calls: &[Call], picture: Vec<u8>, end: Switch) -> JoinHandle<Vec<Error>> {
-    let ends: Vec<Arc<Connection>> = calls
-        .iter()
-        .flat_map(|call| call.ends.iter().map(|(end, _)| Arc::clone(end)))
-        .collect();
-    thread::spawn(move || {
-        let mut refused = Vec::new();
-        let begun = Instant::now();
-        let mut number = 0;
-        while !end.wait((begun + PACE * number).saturating_duration_since(Instant::now())) {
-            let pts = PACE * number;
-            for peer in &ends {
-                let sent = [
-                    peer.send_video(Frame {
-                        pts,
-                        data: &picture,
-                    }),
-                    peer.send_audio(Frame {
-                        pts,
-                        data: &[0xff; 320],
-                    }),
-                ];
-                refused.extend(sent.into_iter().filter_map(Result::err));
+/// What every end of every call sends: pictures and sound, until it is told to end.
+struct Sending {
+    /// Pictures that were taken of each end.
+    taken: Vec<Counter>,
+    end: Switch,
+    thread: JoinHandle<Outcome<()>>,
+}
+
+impl Sending {
+    fn begin(calls: &[Call], picture: Vec<u8>) -> Self {
+        let connections = calls.iter().flat_map(|call| call.ends.iter());
+        let ends: Vec<(Arc<Connection>, Counter)> = connections
+            .map(|(end, _)| (Arc::clone(end), Counter::default()))
+            .collect();
+        let taken = ends.iter().map(|(_, taken)| taken.clone()).collect();
+        let end = Switch::default();
+        let ended = end.clone();
+        let thread = thread::spawn(move || {
+            let begun = Instant::now();
+            while !ended.wait(PACE) {
+                for (peer, taken) in &ends {
+                    send(peer, begun.elapsed(), &picture, taken)?;
+                }
             }
-            number += 1;
+            Ok(())
+        });
+        Sending { taken, end, thread }
+    }
+
+    fn taken(&self) -> Vec<u64> {
+        self.taken.iter().map(Counter::value).collect()
+    }
+
+    fn end(self) -> Outcome<()> {
+        self.end.throw();
+        self.thread.join().map_err(|_| "the sender panicked")?
+    }
+}
+
+/// Sends a picture and some sound, as far as there is room for them.
+fn send(peer: &Connection, pts: Duration, picture: &[u8], taken: &Counter) -> Outcome<()> {
+    let sound = [0xff; 320];
+    let picture = peer.send_video(Frame { pts, data: picture });
+    if picture.is_ok() {
+        taken.count();
+    }
+    let sound = peer.send_audio(Frame { pts, data: &sound });
+    for sent in [picture, sound] {
+        match sent {
+            Ok(()) | Err(Error::WouldBlock) => {}
+            Err(error) => return Err(format!("sending was refused: {error}")),
         }
-        refused
-    })
+    }
+    Ok(())
 }
 
 #[test]
 fn a_callback_that_sleeps_holds_up_nobody_else() -> Outcome<()> {
-    let config = DriverConfig::default().with_shards(1);
-    let driver = Driver::start(config).map_err(|error| error.to_string())?;
     let picture = keyframe()?;
+    let mut config = DriverConfig::default().with_shards(1);
+    config.media_outbox_bytes = QUEUE * picture.len();
+    let driver = Driver::start(config).map_err(|error| error.to_string())?;
     let calls = [Call::new(&driver, true)?, Call::new(&driver, false)?];
-    let end = Switch::default();
-    let sender = send(&calls, picture, end.clone());
+    let sending = Sending::begin(&calls, picture);
 
     let [awake, sleeper] = &calls[0].ends;
     let others = &calls[1].ends;
@@ -183,19 +211,23 @@ fn a_callback_that_sleeps_holds_up_nobody_else() -> Outcome<()> {
         return Err("no picture arrived".into());
     }
     let watched = [&awake.1, &others[0].1, &others[1].1];
-    let counts = || watched.map(|heard| (heard.pictures.value(), heard.packets.value()));
+    let counts = || {
+        let heard = watched.map(|heard| [heard.pictures.value(), heard.packets.value()]);
+        [sending.taken(), heard.concat()].concat()
+    };
+    // Everybody sends on, to the sleeper too, and everybody else hears.
     let before = counts();
-    // Everybody else goes on: most of what is sent meanwhile arrives while the callback sleeps.
-    let wanted = u64::try_from(SLEEP.as_millis() / PACE.as_millis() / 3).unwrap_or(u64::MAX);
-    let arrived = wait::until("too little arrived", SLEEP, || {
+    let went_on = wait::until("not everybody goes on", PATIENCE, || {
         let now = counts();
-        let enough = before
-            .iter()
-            .zip(&now)
-            .all(|(before, now)| now.0 >= before.0 + wanted && now.1 >= before.1 + wanted);
-        (enough && !sleeper.1.awake.wait(Duration::ZERO)).then_some(())
+        let mut both = before.iter().zip(&now);
+        both.all(|(before, now)| *now >= before + WANTED)
+            .then_some(())
     });
-    arrived.map_err(|why| format!("{why}: {before:?} before, {:?} now", counts()))?;
+    if sleeper.1.awake.wait(Duration::ZERO) {
+        return Err(format!("it woke too early: {went_on:?}"));
+    }
+    sleeper.1.alarm.throw();
+    went_on.map_err(|why| format!("{why}: {before:?} before, {:?} now", counts()))?;
 
     // And so does the sleeper, once it wakes.
     if !sleeper.1.awake.wait(PATIENCE) {
@@ -205,11 +237,7 @@ fn a_callback_that_sleeps_holds_up_nobody_else() -> Outcome<()> {
     wait::until("the sleeper sees no more", PATIENCE, || {
         (sleeper.1.pictures.value() > pictures + 10).then_some(())
     })?;
-    end.throw();
-    let refused = sender.join().map_err(|_| "the sender panicked")?;
-    if !refused.is_empty() {
-        return Err(format!("sending was refused: {:?}", refused.first()));
-    }
+    sending.end()?;
     calls.into_iter().for_each(Call::close);
     Ok(())
 }

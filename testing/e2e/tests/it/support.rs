@@ -5,7 +5,7 @@ use std::time::Duration;
 use esp_e2e::{Outcome, Page, Program};
 
 /// How long anything may take on a slow and busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A call in which pictures of the right size are decoded.
 pub(crate) const IN_CALL: &str = "__doorbell.state === 'connected' && __doorbell.received.framesDecoded > 5 \
@@ -22,8 +22,13 @@ pub(crate) fn doorbell(options: &[&str]) -> Outcome<(Program, String)> {
     Ok((program, url))
 }
 
-/// A room server alone on this port, and the URL of its room `demo`.
-pub(crate) fn server(port: u16) -> Outcome<(Program, String)> {
+/// A room server alone on some port, and the URL of its room `demo`.
+pub(crate) fn server() -> Outcome<(Program, String)> {
+    server_at(0)
+}
+
+/// The same on this port.
+pub(crate) fn server_at(port: u16) -> Outcome<(Program, String)> {
     let program = Program::start(&["serve", "--port", &port.to_string()])?;
     let serving = program.wait_for("serving", PATIENCE)?;
     let url = serving["url"].as_str().ok_or("no URL is served")?;

@@ -2,6 +2,7 @@
 
 mod browsers;
 mod cable;
+mod lan;
 mod marks;
 mod nat;
 mod probe;

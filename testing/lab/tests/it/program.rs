@@ -1,22 +1,20 @@
 //! The real program: two of them in a room of a third one, behind NATs, when a cable moves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use esp_e2e::Program;
 use esp_e2e::directory::Directory;
-use esp_lab::{Coturn, CoturnConfig, Host, Internet, Namespace, Nat, Outcome, Site};
+use esp_lab::{Coturn, CoturnConfig, Host, Internet, Nat, Outcome, Site};
 use serde_json::Value;
 
-use crate::support::PATIENCE;
-
-fn start(namespace: &Namespace, arguments: &[&str]) -> Outcome<Program> {
-    namespace.inside(|| Program::start(arguments))?
-}
+use crate::support::{PATIENCE, program};
 
 /// Waits until `count` more packets of sound and pictures were decoded than now.
 fn plays_on(program: &Program, count: u64) -> Outcome<()> {
     let decoded = |event: &Value, kind: &str| event[kind].as_u64().unwrap_or(0);
     let level = |event: &Value| event["event"] == "level";
+    // What it has said before is of another time.
+    program.forget();
     let now = program.wait_until("level", PATIENCE, level)?;
     let more = |event: &Value, kind: &str| decoded(event, kind) > decoded(&now, kind) + count;
     program
@@ -39,6 +37,9 @@ struct Room {
     _internet: Internet,
 }
 
+/// Longer than consent lasts after the last answer, which is nothing that either side tells of.
+const OUTAGE: Duration = Duration::from_secs(32);
+
 fn in_a_call() -> Outcome<Room> {
     let internet = Internet::new()?;
     let coturn = Coturn::start(&internet, &CoturnConfig::default())?;
@@ -53,7 +54,7 @@ fn in_a_call() -> Outcome<Room> {
     ];
     let state = Directory::new("rooms")?;
     let stun = coturn.stun().urls[0].clone();
-    let rooms = start(
+    let rooms = program(
         internet.namespace(),
         &[
             "serve",
@@ -70,9 +71,9 @@ fn in_a_call() -> Outcome<Room> {
     let pin = serving["fingerprint"].as_str().ok_or("no fingerprint")?;
     let url = format!("https://{}:8443/r/lab", Internet::V4);
     let arguments = ["call", &url, "--pin", pin, "--levels", "2"];
-    let callee = start(hosts[1].namespace(), &arguments)?;
+    let callee = program(hosts[1].namespace(), &arguments)?;
     callee.wait_for("joined", PATIENCE)?;
-    let caller = start(hosts[0].namespace(), &arguments)?;
+    let caller = program(hosts[0].namespace(), &arguments)?;
     for program in [&caller, &callee] {
         plays_on(program, 60).map_err(|why| format!("at first: {why}"))?;
     }
@@ -115,7 +116,14 @@ fn a_call_in_a_room_survives_half_a_minute_without_a_network() -> Outcome<()> {
     let room = in_a_call()?;
     let (caller, callee) = (&room.caller, &room.callee);
     room.hosts[0].unplug("eth0")?;
-    std::thread::sleep(Duration::from_secs(34));
+    let begun = Instant::now();
+    callee.wait_until("silence", PATIENCE, |event| {
+        event["event"] == "notice" && event["text"] == "the path has gone silent"
+    })?;
+    room.rooms.wait_until("silence", PATIENCE, |event| {
+        event["event"] == "left" && event["how"] == "fell silent in"
+    })?;
+    std::thread::sleep(OUTAGE.saturating_sub(begun.elapsed()));
     room.hosts[0].plug("eth1", &room.elsewhere)?;
     for program in [caller, callee] {
         plays_on(program, 40)

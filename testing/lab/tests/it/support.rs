@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use esp_lab::{Call, Device, DeviceConfig, Host, Outcome};
+use esp_e2e::Program;
+use esp_lab::{Call, Device, DeviceConfig, Host, Namespace, Outcome};
 
 /// How long anything may take on a slow and busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The program of the devices.
 pub(crate) const DEVICE: &str = env!("CARGO_BIN_EXE_device");
@@ -22,6 +23,12 @@ pub(crate) fn call(
     let caller = Device::offering(caller, DEVICE, caller_config)?;
     let callee = Device::answering(callee, DEVICE, callee_config)?;
     Call::begin(caller, callee)
+}
+
+/// The real program in a network of its own. It is built outside, lest what serves the compiler lives on in there.
+pub(crate) fn program(namespace: &Namespace, arguments: &[&str]) -> Outcome<Program> {
+    Program::path()?;
+    namespace.inside(|| Program::start(arguments))?
 }
 
 /// Data flows both ways from now on, byte by byte as it was sent.
