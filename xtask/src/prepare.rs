@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::run;
 
@@ -52,18 +54,30 @@ pub(crate) fn can_install() -> bool {
     Path::new("/etc/debian_version").exists() && is_root()
 }
 
+/// Tries of what a network or another `apt-get` may spoil, and the time between them.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(20);
+
 /// Installs these packages of Debian.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
-    apt_get(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(packages);
-    apt_get(&arguments)
+    let mut tried = 1;
+    loop {
+        match apt_get(&["update", "-qq"]).and_then(|()| apt_get(&arguments)) {
+            Err(why) if tried < TRIES => eprintln!("{why}; once more in {} s", PAUSE.as_secs()),
+            done => return done,
+        }
+        tried += 1;
+        sleep(PAUSE);
+    }
 }
 
-/// Runs `apt-get` without a question that nobody would answer.
+/// Runs `apt-get` without a question that nobody would answer; another one that runs is waited for.
 fn apt_get(arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new("apt-get");
     command
+        .args(["-o", "DPkg::Lock::Timeout=600"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null());
