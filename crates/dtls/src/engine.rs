@@ -2,7 +2,8 @@ use std::collections::VecDeque;
 
 use esp_wire::{Deadline, Instant, Origin, Room, Train};
 
-use crate::library::{Library, Outlet};
+use crate::library::Library;
+use crate::outlet::Outlet;
 use crate::{Config, Error, Fingerprint, SrtpKeys, Violation, fingerprint};
 
 /// Who starts the handshake.

@@ -29,6 +29,8 @@ pub enum Violation {
     },
     /// It showed no certificate.
     NoCertificate,
+    /// It is a server whose certificates are not believed; the text is that of whoever judged them.
+    Untrusted(String),
     /// It ended the handshake or broke its rules; the text is the library's.
     Protocol(String),
 }
@@ -89,6 +91,7 @@ impl fmt::Display for Violation {
                 write!(f, ", presented {presented}")
             }
             Violation::NoCertificate => f.write_str("the peer showed no certificate"),
+            Violation::Untrusted(why) => f.write_str(why),
             Violation::Protocol(what) => write!(f, "the peer broke the DTLS protocol: {what}"),
         }
     }

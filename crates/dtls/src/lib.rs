@@ -13,6 +13,9 @@
 //! 4. [`Event::Connected`] carries the keys for SRTP; [`Dtls::protect`] turns payloads into records,
 //!    [`Event::Data`] gives those of the peer, [`Dtls::open`] at once and without a copy.
 //! 5. [`Dtls::close`] says goodbye, [`Event::Closed`] tells that the peer did.
+//!
+//! With the feature `openssl` there is also `ServerAssociation`, our end towards a TURN or STUN server (RFC 7350),
+//! whose certificate is judged by its name.
 
 mod certificate;
 mod clock;
@@ -26,10 +29,15 @@ mod keys;
 mod library;
 #[cfg(feature = "openssl")]
 mod openssl;
+mod outlet;
 mod receive;
 mod record;
 mod records;
 mod secrets;
+#[cfg(feature = "openssl")]
+mod server;
+#[cfg(feature = "openssl")]
+mod sift;
 
 pub use certificate::Certificate;
 pub use config::{Backend, Config, Versions};
@@ -37,3 +45,5 @@ pub use engine::{Dtls, DtlsRole, Event, State, Stats, Version, Why};
 pub use error::{Error, Violation};
 pub use fingerprint::{Fingerprint, HashFunction};
 pub use keys::{SrtpKeys, SrtpProfile};
+#[cfg(feature = "openssl")]
+pub use server::{Judge, Received, ServerAssociation, ServerContext};

@@ -1,30 +1,27 @@
-use std::collections::VecDeque;
+//! The DTLS library as an engine of this house: in virtual time, drained after every step, given back when it has
+//! nothing left to do.
+
 use std::sync::Arc;
 
 use dimpl::Output;
 use esp_wire::Instant;
-use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::config::{MAX_HANDSHAKE_DATAGRAM, MAX_QUEUED};
-use crate::inbox::Inbox;
 #[cfg(feature = "openssl")]
 use crate::openssl::OpenSsl;
+use crate::outlet::Outlet;
 use crate::records::{Control, Owner, Records, Timing, Witness, first_record};
 use crate::secrets::{self, Secrets};
-use crate::{Backend, Config, Error, SrtpProfile, Version, Versions};
+use crate::{Backend, Config, Error, Version, Versions};
 
 /// The library refuses to hand out a certificate that its caller's buffer cannot hold, by a panic; what it can
 /// have put together is bounded by what it queues.
 const HANDSHAKE_SCRATCH: usize = MAX_QUEUED * MAX_HANDSHAKE_DATAGRAM;
 const SCRATCH: usize = 2_048;
-/// Handshake datagrams that wait for [`crate::Dtls::poll_transmit`].
-const MAX_FLIGHTS: usize = 64;
 /// Records after which the library replaces its keys when the records are ours: it seals few of them, and by
 /// empty ones it is told that the time has come.
 pub(crate) const LIBRARY_UPDATE_AFTER: u64 = 1_024;
-/// Buffers of sent handshake datagrams that are kept for the next.
-const SPARE: usize = 4;
 
 /// The DTLS library, driven in virtual time and drained after every step.
 pub(crate) struct Library {
@@ -44,71 +41,6 @@ pub(crate) struct Library {
     /// It works in place of the first one.
     #[cfg(feature = "openssl")]
     second: Option<Box<OpenSsl>>,
-}
-
-/// Where the library's output goes.
-#[derive(Default)]
-pub(crate) struct Outlet {
-    pub(crate) flights: VecDeque<Vec<u8>>,
-    pub(crate) spare: Vec<Vec<u8>>,
-    pub(crate) inbox: Inbox,
-    pub(crate) max_held: usize,
-    pub(crate) peer_certificate: Option<Vec<u8>>,
-    pub(crate) keying: Option<(SrtpProfile, Zeroizing<Vec<u8>>)>,
-    pub(crate) complete: bool,
-    pub(crate) peer_closed: bool,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) dropped: u64,
-}
-
-impl Outlet {
-    pub(crate) fn flight(
-        &mut self,
-        packet: &[u8],
-        records: Option<&mut Records>,
-    ) -> Result<(), Error> {
-        if self.flights.len() >= MAX_FLIGHTS {
-            self.dropped += 1;
-            return Ok(());
-        }
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.clear();
-        buffer.extend_from_slice(packet);
-        if let Some(records) = records {
-            records.reseal(&mut buffer)?;
-        }
-        if !buffer.is_empty() {
-            self.flights.push_back(buffer);
-        }
-        Ok(())
-    }
-
-    /// Takes what the library says that is no packet and no time.
-    fn note(&mut self, output: Output<'_>) {
-        match output {
-            Output::Connected => self.complete = true,
-            Output::PeerCert(certificate) => self.peer_certificate = Some(certificate.to_vec()),
-            Output::KeyingMaterial(material, profile) => {
-                self.keying = SrtpProfile::from_library(profile)
-                    .map(|profile| (profile, Zeroizing::new(material.to_vec())));
-            }
-            Output::ApplicationData(data) => self.receive(data),
-            Output::CloseNotify => self.peer_closed = true,
-            _ => {}
-        }
-    }
-
-    /// Holds application data of the peer, as far as there is room.
-    pub(crate) fn receive(&mut self, data: &[u8]) {
-        let kept = self.inbox.push(data, self.max_held);
-        self.dropped += u64::from(!kept);
-    }
-
-    pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
-        if self.spare.len() < SPARE && !self.complete {
-            self.spare.push(buffer);
-        }
-    }
 }
 
 impl Library {

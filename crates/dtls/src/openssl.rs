@@ -19,8 +19,11 @@ use openssl::x509::X509;
 use zeroize::Zeroizing;
 
 use crate::config::MAX_QUEUED;
-use crate::library::{Outlet, payload_of};
-use crate::{Config, Error, SrtpProfile, Version, Versions, Violation};
+use crate::library::payload_of;
+use crate::outlet::Outlet;
+use crate::server::{refused, waits};
+use crate::sift::{least, sift};
+use crate::{Config, Error, SrtpProfile, Version, Versions};
 
 /// So often it may look whether a flight is to be repeated.
 const LOOK: Duration = Duration::from_millis(100);
@@ -149,9 +152,12 @@ impl OpenSsl {
     }
 
     pub(crate) fn handle_packet(&mut self, now: Instant, datagram: &[u8]) -> Result<bool, Error> {
+        let mut datagram = datagram.to_vec();
+        let kept = sift(&mut datagram, least(self.session.ssl()));
+        datagram.truncate(kept);
         let pipe = self.session.get_mut();
-        if pipe.incoming.len() < MAX_QUEUED {
-            pipe.incoming.push_back(datagram.to_vec());
+        if !datagram.is_empty() && pipe.incoming.len() < MAX_QUEUED {
+            pipe.incoming.push_back(datagram);
         }
         self.advance(now).map(|()| true)
     }
@@ -240,15 +246,4 @@ impl OpenSsl {
             _ => Err(Error::Library("a record of another size came out".into())),
         }
     }
-}
-
-fn waits(error: &openssl::ssl::Error) -> bool {
-    matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE)
-}
-
-fn refused(error: &openssl::ssl::Error) -> Error {
-    let first = error.ssl_error().and_then(|stack| stack.errors().first());
-    let reason = first.and_then(|one| one.reason());
-    let words = reason.map_or_else(|| error.to_string(), str::to_owned);
-    Error::PeerMisbehaved(Violation::Protocol(words))
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use esp_wire::Instant;
 
-use super::v13::{HEAD, Inner, Keys, Records13};
+use super::cipher13::{HEAD, Inner, Keys};
+use super::v13::Records13;
 use super::{ACK, ALERT, CLOSE_NOTIFY, Control, HANDSHAKE};
 use crate::Error;
 use crate::secrets::{self, Keys13};

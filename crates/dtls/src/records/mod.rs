@@ -13,6 +13,7 @@
 //!    ([`Records::stand_alone`]): alerts, key updates and what an acknowledgment that was lost makes the peer send
 //!    again are answered here.
 
+mod cipher13;
 mod lone;
 mod numbers;
 mod split;
