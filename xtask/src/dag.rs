@@ -24,7 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("trust", &[]),
-    ("driver", &["peer", "stun", "trust", "wire"]),
+    ("driver", &["peer", "dtls", "stun", "trust", "wire"]),
     ("signaling", &["sdp", "trust", "wire"]),
     ("rooms", &["wire"]),
     ("media", &["wire"]),

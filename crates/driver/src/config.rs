@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::ServerTrust;
 
+/// Bytes that a datagram has room in, whatever its path: more than any Ethernet carries.
+pub(crate) const LEAST_MEMORY: usize = 2_048;
+
 /// How many threads and how much memory a driver uses.
 #[derive(Clone, Debug)]
 pub struct DriverConfig {
@@ -18,6 +21,16 @@ pub struct DriverConfig {
     pub media_outbox_bytes: usize,
     /// Bytes of data channel messages that may wait for the shard, for each connection.
     pub data_outbox_bytes: usize,
+    /// Bytes that each shard receives datagrams and streams into, for all its peers; at least 2,048.
+    ///
+    /// From 65,535 on, the system may merge datagrams of one sender (GRO, on Linux and Android), and hands over one
+    /// such run for each 65,535 bytes, eight of them at most in a call. With less, datagrams come one by one, up to
+    /// eight in a call; each has an eighth, but no less than 2,048 bytes. What is longer is cut, and dropped by
+    /// whoever it was for.
+    pub receive_memory: usize,
+    /// Bytes that each shard lays datagrams out in before they leave together, for all its peers; at least 2,048, of
+    /// use up to 65,000. No datagram of a peer gets larger.
+    pub send_memory: usize,
     /// Receive buffer asked of the system for each socket, in bytes.
     pub socket_receive_buffer: usize,
     /// Send buffer asked of the system for each socket, in bytes.
@@ -54,6 +67,8 @@ impl Default for DriverConfig {
             mailbox_bytes: 1 << 20,
             media_outbox_bytes: 400_000,
             data_outbox_bytes: 1 << 20,
+            receive_memory: 512 * 1024,
+            send_memory: 65_000,
             socket_receive_buffer: 1 << 20,
             socket_send_buffer: 1 << 20,
             stream_connect_timeout: Duration::from_secs(10),
@@ -81,6 +96,18 @@ impl DriverConfig {
         self
     }
 
+    /// Sets the bytes that each shard receives into.
+    pub fn with_receive_memory(mut self, bytes: usize) -> Self {
+        self.receive_memory = bytes;
+        self
+    }
+
+    /// Sets the bytes that each shard sends from.
+    pub fn with_send_memory(mut self, bytes: usize) -> Self {
+        self.send_memory = bytes;
+        self
+    }
+
     /// Sets the UDP port that the peers of a shard share.
     pub fn with_shared_port(mut self, port: Option<u16>) -> Self {
         self.shared_port = port;
@@ -97,5 +124,56 @@ impl DriverConfig {
     pub fn with_server_trust(mut self, trust: ServerTrust) -> Self {
         self.server_trust = trust;
         self
+    }
+
+    /// Whether it makes sense; in words what does not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let memories = [
+            ("receive_memory", self.receive_memory),
+            ("send_memory", self.send_memory),
+        ];
+        for (name, bytes) in memories {
+            if bytes < LEAST_MEMORY {
+                return Err(format!(
+                    "`{name}` is {bytes} bytes: a datagram needs {LEAST_MEMORY}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use esp_peer::{Error, Handler, PeerConfig};
+
+    use super::*;
+    use crate::{Connection, Driver};
+
+    struct Deaf;
+
+    impl Handler for Deaf {}
+
+    #[test]
+    fn memory_that_holds_no_datagram_is_refused_in_words() {
+        let few = [
+            DriverConfig::default().with_receive_memory(LEAST_MEMORY - 1),
+            DriverConfig::default().with_send_memory(0),
+        ];
+        for (config, name) in few.into_iter().zip(["receive_memory", "send_memory"]) {
+            let started = Driver::start(config.clone()).map(drop);
+            let refused = started.unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+            assert!(refused.to_string().contains(name), "{refused}");
+            let opened = Connection::open_manual(config, PeerConfig::default(), Box::new(Deaf));
+            let Err(Error::InvalidArgument(words)) = opened.map(drop) else {
+                panic!("it was opened");
+            };
+            assert!(words.contains(name), "{words}");
+        }
+        let least = DriverConfig::default()
+            .with_receive_memory(LEAST_MEMORY)
+            .with_send_memory(LEAST_MEMORY);
+        Driver::start(least).unwrap();
     }
 }

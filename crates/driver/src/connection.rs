@@ -48,6 +48,7 @@ impl Connection {
         config: PeerConfig,
         handler: Box<dyn Handler>,
     ) -> Result<Self, Error> {
+        driver.check().map_err(Error::InvalidArgument)?;
         let clock = Clock::new();
         let resolver = Arc::new(Resolver::new(driver.resolve_timeout));
         let mut shard = Shard::new(clock, driver.clone(), None, resolver, 0).map_err(failed)?;
@@ -181,6 +182,7 @@ fn fitted(mut config: PeerConfig, driver: &DriverConfig) -> PeerConfig {
         config.ice.shared_pacer.get_or_insert_with(|| PACER.clone());
     }
     config.ecn &= crate::marks::are_told();
+    config.largest_datagram = config.largest_datagram.min(driver.send_memory);
     config.ice.relays_apart |= driver.shared_port.is_some();
     config
 }

@@ -36,8 +36,11 @@ impl Driver {
     /// Starts the threads of a driver.
     ///
     /// # Errors
-    /// When the system gives no thread or no poll descriptor.
+    /// [`io::ErrorKind::InvalidInput`] for settings that make no sense, in words; else when the system gives no thread
+    /// or no poll descriptor.
     pub fn start(config: DriverConfig) -> io::Result<Self> {
+        let checked = config.check();
+        checked.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         let clock = Clock::new();
         let pool = Pool::start(config.delivery_threads)?;
         let resolver = Arc::new(Resolver::new(config.resolve_timeout));

@@ -41,14 +41,19 @@ pub(crate) struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Batch {
-            letters: Vec::new(),
-            spare: Spare::of(MOST_OF_SHARD),
-        }
+        Batch::for_mailboxes(usize::MAX)
     }
 }
 
 impl Batch {
+    /// One for mailboxes that hold so many bytes.
+    pub(crate) fn for_mailboxes(limit: usize) -> Self {
+        Batch {
+            letters: Vec::new(),
+            spare: Spare::of(limit.saturating_mul(PARTS).min(MOST_OF_SHARD)),
+        }
+    }
+
     pub(crate) fn push(&mut self, letter: Letter) {
         self.letters.push(letter);
     }
@@ -110,7 +115,10 @@ impl Mailbox {
         resume: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         Mailbox {
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner {
+                spare: Spare::for_queue(limit),
+                ..Inner::default()
+            }),
             handler: Mutex::new(Some(handler)),
             delivering: Mutex::default(),
             limit,

@@ -122,7 +122,10 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn new(media_limit: usize, data_limit: usize) -> Self {
         Outbox {
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner {
+                spare: Spare::for_queue(media_limit.max(data_limit)),
+                ..Inner::default()
+            }),
             media_limit,
             data_limit,
         }

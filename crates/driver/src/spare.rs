@@ -1,7 +1,7 @@
 //! Buffers that are used again, so that a steady flow of messages allocates nothing.
 
 /// Bytes that free buffers may occupy: many small ones, or a few large ones; what a full queue holds by
-/// default.
+/// default, and more is of no use to a larger one.
 const MOST: usize = 1 << 20;
 /// As many for all peers of a shard.
 pub(crate) const MOST_OF_SHARD: usize = 4 << 20;
@@ -23,6 +23,11 @@ impl Default for Spare {
 }
 
 impl Spare {
+    /// Room for what a queue of so many bytes needs.
+    pub(crate) fn for_queue(limit: usize) -> Self {
+        Spare::of(limit.min(MOST))
+    }
+
     /// Room for so many bytes.
     pub(crate) fn of(most: usize) -> Self {
         Spare {

@@ -59,7 +59,7 @@ pub(crate) struct TlsClient {
     trust: Trust,
     config: OnceLock<Result<Arc<ClientConfig>, String>>,
     #[cfg(feature = "openssl")]
-    datagrams: OnceLock<Result<(Verifier, openssl::ssl::SslContext), String>>,
+    datagrams: OnceLock<Result<(Verifier, esp_dtls::ServerContext), String>>,
 }
 
 impl TlsClient {
@@ -74,8 +74,11 @@ impl TlsClient {
 
     /// What DTLS needs: who judges the certificates, and the settings.
     #[cfg(feature = "openssl")]
-    pub(crate) fn datagrams(&self) -> Result<(Verifier, openssl::ssl::SslContext), String> {
-        let make = || Ok((self.trust.verifier()?, crate::shard::datagram_context()?));
+    pub(crate) fn datagrams(&self) -> Result<(Verifier, esp_dtls::ServerContext), String> {
+        let make = || {
+            let context = esp_dtls::ServerContext::new().map_err(|error| error.to_string())?;
+            Ok((self.trust.verifier()?, context))
+        };
         self.datagrams.get_or_init(make).clone()
     }
 

@@ -82,6 +82,11 @@ impl Train {
         }
     }
 
+    /// Bytes of its buffer.
+    pub fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Forgets what it holds and lays the buffer out for datagrams of up to `size` payload bytes.
     ///
     /// `size` is cut to what the buffer holds.

@@ -19,7 +19,8 @@ use esp_stun::{Class, Message, TransactionId};
 use esp_wire::{Input, Instant, SocketId, Train};
 
 use super::icmp::Answer;
-use super::slot::{Port, Slot};
+use super::registered::Registered;
+use super::slot::Slot;
 use super::socket::{Read, Socket};
 use super::stream::Tools;
 use super::{READS, Shard, touch};
@@ -181,9 +182,9 @@ impl Commons {
         let words = |error: std::io::Error| format!("{wanted}: {error}");
         let (mut socket, bound) = Socket::bind(wanted, tools.config).map_err(words)?;
         let number = self.list.vacant_key();
-        let token = tools.ports.insert(Port::of_common(number));
+        let token = tools.registered.insert(Registered::of_common(number));
         if let Err(error) = socket.register(tools.registry, token) {
-            tools.ports.remove(token);
+            tools.registered.remove(token);
             return Err(words(error));
         }
         let socket = Arc::new(socket);
@@ -202,7 +203,7 @@ impl Commons {
         &mut self,
         place: usize,
         socket: Option<SocketId>,
-        ports: &mut slab::Slab<Port>,
+        registered: &mut slab::Slab<Registered>,
     ) {
         let leaves = |user: &(usize, SocketId)| {
             user.0 == place && socket.is_none_or(|socket| user.1 == socket)
@@ -216,7 +217,7 @@ impl Commons {
             common.requests.retain(|_, (owner, _)| *owner != place);
             if common.users.is_empty() {
                 // Closing the descriptor deregisters it.
-                ports.try_remove(common.socket.token);
+                registered.try_remove(common.socket.token);
             }
             !common.users.is_empty()
         });
@@ -320,7 +321,7 @@ impl Shard {
                 Read::Some => {}
             }
         }
-        failed < READS
+        Read::goes_on(failed, READS)
     }
 
     fn tell_answer(&mut self, number: usize, remote: SocketAddr, answer: Answer, now: Instant) {

@@ -6,14 +6,30 @@
 //! 3. read what arrived, a bounded batch from each socket, and hand it to the peers;
 //! 4. fire deadlines;
 //! 5. service every peer that was touched: its actions, its outbox, its trains, its events.
+//!
+//! | what | where |
+//! |---|---|
+//! | the way in: a batch of a socket, or bytes of a stream, to the peer | `socket.rs`, `stream/`, `slot.rs` |
+//! | its end: what the peer reports, into the mailbox | `mail.rs`, `gate.rs` |
+//! | the way out: from the outbox to the peer, its trains to a socket or a stream | `sending.rs`, `socket.rs`, `stream/` |
+//! | what the network answers, ECN marks, IP fragments | `icmp.rs`, `socket.rs`, `fragments.rs` |
+//! | what a peer asks for: sockets, streams, names | `actions.rs`, `names.rs` |
+//! | sockets that all peers use | `common.rs` |
+//! | what the poll watches; deadlines | `registered.rs`, `timers.rs` |
+//! | addresses of this host, and word of their changes | `addresses.rs`, `watch.rs` |
+//! | peers that come and go, or panic | `tenants.rs`, `rescue.rs` |
+//! | how other threads reach the shard | `link.rs` |
 
+mod actions;
 mod addresses;
 mod common;
 mod fragments;
 mod gate;
 mod icmp;
 mod link;
+mod mail;
 mod names;
+mod registered;
 mod rescue;
 mod sending;
 mod slot;
@@ -36,11 +52,10 @@ use slab::Slab;
 
 use self::common::Commons;
 pub(crate) use self::link::{Command, Handle, Job, Key, Link};
-use self::slot::{Port, Serviced, Slot};
+use self::registered::Registered;
+use self::slot::{Shared, Slot};
 use self::socket::Receiver as Datagrams;
 use self::stream::Tools;
-#[cfg(feature = "openssl")]
-pub(crate) use self::stream::datagram_context;
 use self::timers::Timers;
 use self::watch::Watch;
 use crate::mailbox::Batch;
@@ -70,11 +85,11 @@ pub(crate) struct Shard {
     slots: Slab<Box<Slot>>,
     /// The peer that is being worked on, to know whose defect it is when that panics.
     current: Option<usize>,
-    /// Whose socket a token is.
-    ports: Slab<Port>,
+    /// What the poll watches, by token.
+    registered: Slab<Registered>,
     /// Sockets that all peers use.
     commons: Commons,
-    /// Their port.
+    /// Their UDP port.
     common_port: Option<u16>,
     timers: Timers,
     datagrams: Datagrams,
@@ -111,6 +126,9 @@ impl Shard {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, commands) = channel();
         let common_port = Shard::common_port(&config, number);
+        let datagrams = Datagrams::new(config.receive_memory);
+        let train = Train::with_capacity(config.send_memory.min(Train::MAX_BYTES));
+        let batch = Batch::for_mailboxes(config.mailbox_bytes);
         Ok(Shard {
             watch: Watch::open(poll.registry(), WATCH),
             tls: TlsClient::new(config.server_trust.clone()),
@@ -124,14 +142,14 @@ impl Shard {
             resolver,
             slots: Slab::new(),
             current: None,
-            ports: Slab::new(),
+            registered: Slab::new(),
             commons: Commons::default(),
             common_port,
             timers: Timers::default(),
-            datagrams: Datagrams::new(),
-            train: Train::with_capacity(Train::MAX_BYTES),
+            datagrams,
+            train,
             done: Done::default(),
-            batch: Batch::default(),
+            batch,
             trains: Vec::new(),
             calls: Vec::new(),
             readable: VecDeque::new(),
@@ -186,28 +204,28 @@ impl Shard {
                 continue;
             }
             let Token(token) = event.token();
-            let Some(port) = self.ports.get_mut(token) else {
+            let Some(known) = self.registered.get_mut(token) else {
                 continue;
             };
-            port.failing |= event.is_error();
-            let readable = event.is_readable() || event.is_error() || port.stream;
-            if readable && !port.queued {
-                port.queued = true;
+            known.failing |= event.is_error();
+            let readable = event.is_readable() || event.is_error() || known.stream;
+            if readable && !known.queued {
+                known.queued = true;
                 self.readable.push_back(token);
             }
-            if let Some(number) = port.common {
+            if let Some(number) = known.common {
                 if event.is_writable() {
                     writable.push(number);
                 }
                 continue;
             }
             if event.is_writable()
-                && !port.stream
-                && let Some(slot) = self.slots.get_mut(port.place)
+                && !known.stream
+                && let Some(slot) = self.slots.get_mut(known.place)
             {
-                self.current = Some(port.place);
-                if slot.on_writable(port.socket, self.clock.now(), self.poll.registry()) {
-                    touch(&mut self.touched, slot, port.place);
+                self.current = Some(known.place);
+                if slot.on_writable(known.socket, self.clock.now(), self.poll.registry()) {
+                    touch(&mut self.touched, slot, known.place);
                 }
             }
         }
@@ -293,13 +311,13 @@ impl Shard {
             let Some(token) = self.readable.pop_front() else {
                 return;
             };
-            let Some(port) = self.ports.get_mut(token) else {
+            let Some(known) = self.registered.get_mut(token) else {
                 continue;
             };
-            port.queued = false;
-            let (place, socket, stream) = (port.place, port.socket, port.stream);
-            let failing = std::mem::take(&mut port.failing);
-            if let Some(number) = port.common {
+            known.queued = false;
+            let (place, socket, stream) = (known.place, known.socket, known.stream);
+            let failing = std::mem::take(&mut known.failing);
+            if let Some(number) = known.common {
                 if self.read_common(number, failing) {
                     self.read_again(token);
                 }
@@ -314,7 +332,7 @@ impl Shard {
                     socket,
                     &mut Tools {
                         registry: self.poll.registry(),
-                        ports: &mut self.ports,
+                        registered: &mut self.registered,
                         place,
                         config: &self.config,
                         tls: &self.tls,
@@ -336,10 +354,10 @@ impl Shard {
     }
 
     fn read_again(&mut self, token: usize) {
-        if let Some(port) = self.ports.get_mut(token)
-            && !port.queued
+        if let Some(known) = self.registered.get_mut(token)
+            && !known.queued
         {
-            port.queued = true;
+            known.queued = true;
             self.readable.push_back(token);
         }
     }
@@ -354,7 +372,7 @@ impl Shard {
             slot.deadline = None;
             slot.handle_timeout(&mut Tools {
                 registry: self.poll.registry(),
-                ports: &mut self.ports,
+                registered: &mut self.registered,
                 place,
                 config: &self.config,
                 tls: &self.tls,
@@ -377,12 +395,12 @@ impl Shard {
             };
             self.current = Some(place);
             slot.touched = false;
-            let serviced = slot.service(
+            let outcome = slot.service(
                 now,
-                &mut Serviced {
+                &mut Shared {
                     tools: Tools {
                         registry: self.poll.registry(),
-                        ports: &mut self.ports,
+                        registered: &mut self.registered,
                         place,
                         config: &self.config,
                         tls: &self.tls,
@@ -400,7 +418,7 @@ impl Shard {
                 },
             );
             self.commons.learn(now, slot);
-            if serviced.mail
+            if outcome.mail
                 && let Some(pool) = &self.pool
             {
                 pool.submit(Arc::clone(&slot.link));
@@ -410,7 +428,7 @@ impl Shard {
                 self.timers.change(place, slot.deadline, deadline);
                 slot.deadline = deadline;
             }
-            if serviced.more {
+            if outcome.more {
                 self.touch(place);
             }
         }

@@ -42,8 +42,8 @@ impl Shard {
             touch(&mut self.touched, slot, place);
         }
         self.readable.clear();
-        for (token, port) in &mut self.ports {
-            port.queued = true;
+        for (token, known) in &mut self.registered {
+            known.queued = true;
             self.readable.push_back(token);
         }
     }

@@ -146,7 +146,7 @@ impl Slot {
             let mut progress = 0;
             if !self.push(to.socket, train, &mut progress, now) {
                 let empty = spare.pop();
-                let empty = empty.unwrap_or_else(|| Train::with_capacity(Train::MAX_BYTES));
+                let empty = empty.unwrap_or_else(|| Train::with_capacity(train.capacity()));
                 self.stuck = Some(Stuck {
                     socket: to.socket,
                     train: std::mem::replace(train, empty),

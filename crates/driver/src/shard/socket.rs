@@ -10,29 +10,44 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 
 use super::fragments::Leave;
 use super::icmp::{self, Answer};
+use crate::config::LEAST_MEMORY;
 use crate::{DriverConfig, marks};
 
 /// Bytes that the kernel may merge into one receive (GRO).
 const MERGED: usize = 65_535;
-/// Receives in one call; more buy little and cost 64 KiB each.
+/// Receives in one call at most; more buy little and cost 64 KiB each.
 const RECEIVES: usize = if BATCH_SIZE < 8 { BATCH_SIZE } else { 8 };
 
 /// The buffers that all sockets of a shard receive into.
 pub(super) struct Receiver {
     buffer: Vec<u8>,
+    /// Bytes of one receive: a run of merged datagrams, or one datagram.
+    size: usize,
 }
 
 impl Receiver {
-    pub(super) fn new() -> Self {
+    /// Buffers that take no more than `memory`, see [`DriverConfig::receive_memory`].
+    pub(super) fn new(memory: usize) -> Self {
+        let size = match merges(memory) {
+            true => MERGED,
+            false => (memory / RECEIVES).max(LEAST_MEMORY),
+        };
+        let receives = (memory / size).clamp(1, RECEIVES);
         Receiver {
-            buffer: vec![0; RECEIVES * MERGED],
+            buffer: vec![0; receives * size],
+            size,
         }
     }
 
     /// Room for what streams read.
     pub(super) fn scratch(&mut self) -> &mut [u8] {
-        &mut self.buffer[..MERGED]
+        &mut self.buffer[..self.size]
     }
+}
+
+/// Whether there is room for what the kernel merges.
+fn merges(memory: usize) -> bool {
+    memory >= MERGED
 }
 
 /// How a read ended.
@@ -43,6 +58,14 @@ pub(super) enum Read {
     Empty,
     /// The system gave an error instead.
     Failed,
+}
+
+impl Read {
+    /// Whether a socket of which `failed` of `reads` reads gave nothing but an error is to be asked again before it
+    /// calls. Windows calls only once it was told that the socket is empty.
+    pub(super) fn goes_on(failed: usize, reads: usize) -> bool {
+        failed < reads || cfg!(windows)
+    }
 }
 
 /// How a send ended.
@@ -68,6 +91,9 @@ impl Socket {
         let socket = UdpSocket::bind(local)?;
         let state = UdpSocketState::new((&socket).into())?;
         marks::give_room(&socket);
+        if !merges(config.receive_memory) {
+            keep_apart(&socket);
+        }
         // The system may give less than asked; it works with what it gives.
         let _ = state.set_recv_buffer_size((&socket).into(), config.socket_receive_buffer);
         let _ = state.set_send_buffer_size((&socket).into(), config.socket_send_buffer);
@@ -130,11 +156,14 @@ impl Socket {
         mut input: impl FnMut(Instant, Input<'_>),
     ) -> Read {
         let mut metas = [RecvMeta::default(); RECEIVES];
+        let mut chunks = receiver.buffer.chunks_exact_mut(receiver.size);
+        let receives = chunks.len();
         let received = {
-            let mut chunks = receiver.buffer.chunks_exact_mut(MERGED);
             let mut slices: [IoSliceMut<'_>; RECEIVES] =
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-            self.state.recv((&self.io).into(), &mut slices, &mut metas)
+            let slices = &mut slices[..receives];
+            // The poll learns from it that the socket is empty, where it does not find out by itself.
+            (self.io).try_io(|| self.state.recv((&self.io).into(), slices, &mut metas))
         };
         let count = match received {
             Ok(count) => count,
@@ -144,7 +173,7 @@ impl Socket {
         };
         for (meta, chunk) in metas
             .iter()
-            .zip(receiver.buffer.chunks_exact_mut(MERGED))
+            .zip(receiver.buffer.chunks_exact_mut(receiver.size))
             .take(count)
         {
             if meta.len == 0 {
@@ -161,7 +190,7 @@ impl Socket {
                 },
             );
         }
-        if count < RECEIVES {
+        if count < receives {
             Read::Empty
         } else {
             Read::Some
@@ -192,7 +221,7 @@ impl Socket {
                 segment_size: (contents.len() > size).then_some(size),
                 src_ip: None,
             };
-            self.state.try_send((&self.io).into(), &transmit)
+            (self.io).try_io(|| self.state.try_send((&self.io).into(), &transmit))
         })
     }
 
@@ -235,6 +264,18 @@ fn in_pieces(
     Sent::Done
 }
 
+/// Has the kernel hand datagrams over one by one: the library asks it to merge them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn keep_apart(io: &UdpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGroSegment};
+    // A kernel that refuses does not know how to merge.
+    let _ = setsockopt(io, UdpGroSegment, &false);
+}
+
+/// Elsewhere they are.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn keep_apart(_: &UdpSocket) {}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_loss(error: &io::Error) -> bool {
     use nix::errno::Errno;
@@ -244,7 +285,9 @@ fn is_loss(error: &io::Error) -> bool {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn is_loss(error: &io::Error) -> bool {
-    quinn_udp::is_msg_size_err(error)
+    /// `ENOBUFS` of the systems that come from BSD, and `WSAENOBUFS`.
+    const NO_BUFFERS: i32 = if cfg!(windows) { 10_055 } else { 55 };
+    quinn_udp::is_msg_size_err(error) || error.raw_os_error() == Some(NO_BUFFERS)
 }
 
 fn from_codepoint(ecn: Option<EcnCodepoint>) -> Ecn {

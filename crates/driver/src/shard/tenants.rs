@@ -50,7 +50,7 @@ impl Shard {
         let mut slot = self.slots.try_remove(place)?;
         slot.release(&mut Tools {
             registry: self.poll.registry(),
-            ports: &mut self.ports,
+            registered: &mut self.registered,
             place,
             config: &self.config,
             tls: &self.tls,
@@ -59,7 +59,7 @@ impl Shard {
         });
         self.timers.change(place, slot.deadline, None);
         self.touched.retain(|&other| other != place);
-        self.commons.leave(place, None, &mut self.ports);
+        self.commons.leave(place, None, &mut self.registered);
         self.resolver.forget(slot.key.serial);
         Some(slot)
     }

@@ -46,7 +46,7 @@ fn a_port_where_nobody_listens_is_told_and_others_hear_nothing_of_it() {
         told.push(remote);
     });
     assert_eq!(told, [nobody]);
-    let mut receiver = Receiver::new();
+    let mut receiver = Receiver::new(DriverConfig::default().receive_memory);
     let mut heard = 0;
     far.read(SocketId(1), Instant::ZERO, &mut receiver, |_, _| heard += 1);
     assert_eq!(heard, 1);
@@ -167,7 +167,7 @@ fn marks_travel_with_trains_of_either_family() {
         poll.registry()
             .register(&mut far.io, Token(0), Interest::READABLE)
             .unwrap();
-        let mut receiver = Receiver::new();
+        let mut receiver = Receiver::new(DriverConfig::default().receive_memory);
         for sent in [Ecn::Ect0, Ecn::NotEct, Ecn::Ce, Ecn::Ect1] {
             let mut train = Train::with_capacity(8_000);
             train.begin(Room::default(), 1_000);
@@ -209,7 +209,7 @@ fn room_is_told_only_while_somebody_waits_for_it() {
     let mut poll = Poll::new().unwrap();
     near.register(poll.registry(), 0).unwrap();
     far.register(poll.registry(), 1).unwrap();
-    let mut receiver = Receiver::new();
+    let mut receiver = Receiver::new(DriverConfig::default().receive_memory);
     let mut events = Events::with_capacity(4);
     // Sends a datagram; whether the sender was told of room by the time that it arrived.
     let mut told_of_room = |poll: &mut Poll| {
@@ -240,4 +240,73 @@ fn room_is_told_only_while_somebody_waits_for_it() {
     assert!(told_of_room(&mut poll));
     near.on_room(poll.registry());
     assert!(!told_of_room(&mut poll));
+}
+
+#[test]
+fn receive_memory_is_never_passed() {
+    let sizes = [
+        2_048,
+        5_000,
+        16_384,
+        32_768,
+        65_534,
+        65_535,
+        131_070,
+        524_288,
+        1 << 30,
+    ];
+    let laid_out = sizes.map(|memory| {
+        let receiver = Receiver::new(memory);
+        assert!(receiver.buffer.len() <= memory);
+        (receiver.buffer.len() / receiver.size, receiver.size)
+    });
+    if RECEIVES == 8 {
+        let one_by_one = [(1, 2_048), (2, 2_048), (8, 2_048), (8, 4_096), (8, 8_191)];
+        let merged = [(1, 65_535), (2, 65_535), (8, 65_535), (8, 65_535)];
+        assert_eq!(laid_out, [&one_by_one[..], &merged].concat()[..]);
+    }
+}
+
+#[test]
+fn little_memory_takes_datagrams_one_by_one_and_whole() {
+    let config = DriverConfig::default().with_receive_memory(5_000);
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (mut far, to) = Socket::bind(any, &config).unwrap();
+    let (near, _) = Socket::bind(any, &config).unwrap();
+    let mut poll = Poll::new().unwrap();
+    poll.registry()
+        .register(&mut far.io, Token(0), Interest::READABLE)
+        .unwrap();
+    let mut train = Train::with_capacity(Train::MAX_BYTES);
+    train.begin(Room::default(), 1_400);
+    for datagram in 0..40 {
+        assert!(train.push(&[datagram; 1_400]));
+    }
+    train.set_destination(Destination {
+        socket: SocketId(0),
+        remote: to,
+    });
+    assert_eq!(near.send(&mut train, &mut 0), Sent::Done);
+    let mut receiver = Receiver::new(config.receive_memory);
+    let mut heard = Vec::new();
+    while heard.len() < 40 {
+        let mut more = true;
+        while more {
+            let read = far.read(SocketId(1), Instant::ZERO, &mut receiver, |_, input| {
+                let Input::Datagrams { data, .. } = input else {
+                    panic!("{input:?}");
+                };
+                assert_eq!(data, [data[0]; 1_400]);
+                heard.push(data[0]);
+            });
+            more = matches!(read, Read::Some);
+        }
+        if heard.len() < 40 {
+            let mut events = Events::with_capacity(4);
+            poll.poll(&mut events, Some(Duration::from_secs(60)))
+                .unwrap();
+            assert!(!events.is_empty(), "only {} came", heard.len());
+        }
+    }
+    assert!(heard.is_sorted());
 }

@@ -284,7 +284,7 @@ fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> 
     )?;
     socket.set_nonblocking(true)?;
     if local.port() != 0 {
-        socket.set_reuse_address(true)?;
+        take_again(&socket)?;
         // A listener of ours has the port, too (RFC 6544 §7.1).
         share_port(&socket)?;
     }
@@ -295,6 +295,15 @@ fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> 
         Err(error) => return Err(error),
     }
     Ok(TcpStream::from_std(socket.into()))
+}
+
+/// Lets a port be bound that streams which have ended still wait on. On Windows it can be anyway, and the option
+/// would let others in.
+pub(super) fn take_again(socket: &Socket) -> io::Result<()> {
+    match cfg!(windows) {
+        true => Ok(()),
+        false => socket.set_reuse_address(true),
+    }
 }
 
 /// Lets other sockets of this user have the same port.

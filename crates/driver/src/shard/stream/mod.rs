@@ -21,9 +21,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use self::connection::Stream;
 pub(super) use self::connection::Taken;
 pub(super) use self::queue::Queue;
-#[cfg(feature = "openssl")]
-pub(crate) use self::secured::context as datagram_context;
-use super::slot::Port;
+use super::registered::Registered;
 use super::tls::Tls;
 use crate::DriverConfig;
 use crate::trust::TlsClient;
@@ -38,8 +36,8 @@ const BACKLOG: i32 = 64;
 /// What streams need of their shard.
 pub(super) struct Tools<'a> {
     pub(super) registry: &'a Registry,
-    pub(super) ports: &'a mut Slab<Port>,
-    /// The place of the peer, for its ports.
+    pub(super) registered: &'a mut Slab<Registered>,
+    /// The place of the peer, for what it registers.
     pub(super) place: usize,
     pub(super) config: &'a DriverConfig,
     pub(super) tls: &'a TlsClient,
@@ -55,11 +53,13 @@ impl Tools<'_> {
         io: &mut impl Source,
         what: Interest,
     ) -> io::Result<usize> {
-        let token = self.ports.insert(Port::of_stream(self.place, id));
+        let token = self
+            .registered
+            .insert(Registered::of_stream(self.place, id));
         match self.registry.register(io, Token(token), what) {
             Ok(()) => Ok(token),
             Err(error) => {
-                self.ports.remove(token);
+                self.registered.remove(token);
                 Err(error)
             }
         }
@@ -68,7 +68,7 @@ impl Tools<'_> {
     fn forget(&mut self, token: usize, io: &mut impl Source) {
         // Closing the descriptor deregisters it anyway.
         let _ = self.registry.deregister(io);
-        self.ports.try_remove(token);
+        self.registered.try_remove(token);
     }
 }
 
@@ -192,7 +192,7 @@ impl Streams {
             socket.set_only_v6(true)?;
         }
         if local.port() != 0 {
-            socket.set_reuse_address(true)?;
+            connection::take_again(&socket)?;
         }
         socket.bind(&SockAddr::from(local))?;
         socket.listen(BACKLOG)?;

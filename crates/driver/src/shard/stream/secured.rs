@@ -1,52 +1,41 @@
-//! DTLS to one server over a UDP socket of its own (RFC 7350), by OpenSSL.
-//!
-//! 1. `Handshaking`: OpenSSL sends and repeats its flights.
-//! 2. The certificates that the server has shown are judged as those of a TLS stream are; nothing but the
-//!    handshake was sent before.
-//! 3. `Open`: each datagram goes in a record of its own, both ways.
+//! DTLS to one server over a UDP socket of its own (RFC 7350): the socket of a
+//! [`ServerAssociation`](esp_dtls::ServerAssociation), whose certificates are judged as those of a TLS stream are.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use esp_dtls::{Judge, Received, ServerAssociation};
 use esp_trust::Verifier;
 use esp_wire::{Input, Instant, SocketId, Train};
 use mio::Interest;
 use mio::net::UdpSocket;
-use openssl::ssl::{ErrorCode, Ssl, SslOptions, SslStream};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{Opening, Secured, Taken, Tools};
 use crate::shard::tls;
 
-/// Reads of one association before the next one gets its turn.
-const READS: usize = 16;
-/// Bytes of a datagram of the handshake at most.
-const MTU: u32 = 1_200;
-/// So often OpenSSL is asked to repeat what was lost; it knows when.
-const LOOK: Duration = Duration::from_millis(100);
-
-enum Phase {
-    Handshaking { until: Instant, look_at: Instant },
-    Open,
-}
+/// Datagrams of one association, noise too, before the next one gets its turn.
+const READS: usize = 64;
 
 /// A connected UDP socket as OpenSSL sees it.
 struct Wire {
     io: UdpSocket,
+    /// Reads that are left in this turn.
+    reads: usize,
     /// What the network answered, until it was asked for.
     refused: Option<io::Error>,
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.io.recv(buffer) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                self.refused = Some(error);
-                Err(ErrorKind::WouldBlock.into())
+        while let Some(left) = self.reads.checked_sub(1) {
+            self.reads = left;
+            match self.io.recv(buffer) {
+                Err(error) if is_refusal(&error) => self.refused = Some(error),
+                read => return read,
             }
-            read => read,
         }
+        Err(ErrorKind::WouldBlock.into())
     }
 }
 
@@ -65,22 +54,29 @@ impl Write for Wire {
     }
 }
 
-fn is_of_one_datagram(error: &io::Error) -> bool {
+/// Nobody listens there; Windows calls it a reset.
+fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::ConnectionRefused | ErrorKind::Interrupted
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
     )
 }
 
-/// A DTLS association with a server.
+fn is_of_one_datagram(error: &io::Error) -> bool {
+    let of_now = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted);
+    of_now || is_refusal(error)
+}
+
+/// A DTLS association with a server, and its socket.
 pub(super) struct Association {
     id: SocketId,
     token: usize,
     remote: SocketAddr,
-    phase: Phase,
-    session: SslStream<Wire>,
-    verifier: Verifier,
-    name: ServerName<'static>,
+    session: ServerAssociation<Wire>,
+    /// The peer knows that it is open.
+    told: bool,
+    /// A turn that nobody but time began has left datagrams in the socket.
+    again: Option<Instant>,
 }
 
 impl Association {
@@ -91,86 +87,60 @@ impl Association {
         let name = tls::server_name(opening.server_name.as_deref(), remote)
             .map_err(|error| told(&error))?;
         let (verifier, context) = tools.tls.datagrams().map_err(|error| told(&error))?;
-        let mut ssl = Ssl::new(&context).map_err(|error| told(&error))?;
-        if let ServerName::DnsName(name) = &name {
-            ssl.set_hostname(name.as_ref())
-                .map_err(|error| told(&error))?;
-        }
-        ssl.set_mtu(MTU).map_err(|error| told(&error))?;
         let mut io = open(opening.local, remote).map_err(|error| told(&error))?;
         let token = tools
             .register(opening.id, &mut io, Interest::READABLE)
             .map_err(|error| told(&error))?;
-        let wire = Wire { io, refused: None };
-        let session = match SslStream::new(ssl, wire) {
-            Ok(session) => session,
-            Err(error) => {
-                // The socket is gone already.
-                tools.ports.try_remove(token);
-                return Err(told(&error));
-            }
+        let wire = Wire {
+            io,
+            reads: READS,
+            refused: None,
         };
+        let said = match &name {
+            ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+            _ => None,
+        };
+        let until = tools.now + tools.config.stream_connect_timeout;
+        let judge = judge(verifier, name);
+        let begun =
+            ServerAssociation::new(&context, said.as_deref(), wire, judge, tools.now, until);
+        let session = begun.map_err(|error| {
+            // The socket is gone already.
+            tools.registered.try_remove(token);
+            told(&error)
+        })?;
         Ok(Association {
             id: opening.id,
             token,
             remote,
-            phase: Phase::Handshaking {
-                until: tools.now + tools.config.stream_connect_timeout,
-                look_at: tools.now,
-            },
             session,
-            verifier,
-            name,
+            told: false,
+            again: None,
         })
     }
 
-    fn told(&self, why: &str) -> String {
+    fn named(&self, why: &dyn std::fmt::Display) -> String {
         format!("{}: {why}", self.remote)
     }
 
     /// `true` once datagrams may flow.
     fn establish(&mut self, tell: &mut dyn FnMut(Input<'_>)) -> Result<bool, String> {
-        if matches!(self.phase, Phase::Open) {
+        if self.told {
             return Ok(true);
         }
-        match self.session.connect() {
-            Ok(()) => {}
-            Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => {
-                let refused = self.session.get_mut().refused.take();
-                return refused.map_or(Ok(false), |error| Err(error.to_string()));
-            }
-            Err(error) => return Err(words(&error)),
+        if !self.session.advance().map_err(|why| self.named(&why))? {
+            let refused = self.session.wire_mut().refused.take();
+            return refused.map_or(Ok(false), |why| Err(self.named(&why)));
         }
-        self.verify()?;
-        let local = self.session.get_ref().io.local_addr();
-        let local = local.map_err(|error| error.to_string())?;
-        self.phase = Phase::Open;
+        let local = self.session.wire().io.local_addr();
+        let local = local.map_err(|why| self.named(&why))?;
+        self.told = true;
         tell(Input::StreamOpened {
             stream: self.id,
             local,
             remote: self.remote,
         });
         Ok(true)
-    }
-
-    /// Judges what the server has shown, as for TLS.
-    fn verify(&mut self) -> Result<(), String> {
-        let chain = self.session.ssl().peer_cert_chain().into_iter().flatten();
-        let chain: Result<Vec<_>, _> = chain
-            .map(|one| one.to_der().map(CertificateDer::from))
-            .collect();
-        let chain = chain.map_err(|error| error.to_string())?;
-        let (first, others) = chain
-            .split_first()
-            .ok_or("the server shows no certificate")?;
-        let now = UnixTime::now();
-        let judged = (self.verifier).verify_server_cert(first, others, &self.name, &[], now);
-        if let Err(error) = judged {
-            // The alert is a courtesy.
-            let _ = self.session.shutdown();
-            return Err(esp_trust::words(&error));
-        }
-        Ok(())
     }
 }
 
@@ -184,33 +154,29 @@ impl Secured for Association {
         scratch: &mut [u8],
         tell: &mut dyn FnMut(Input<'_>),
     ) -> Result<bool, String> {
-        if !self.establish(tell).map_err(|why| self.told(&why))? {
-            return Ok(false);
-        }
-        for _ in 0..READS {
-            match self.session.ssl_read(scratch) {
-                Ok(count) => tell(Input::StreamBytes {
-                    stream: self.id,
-                    data: &mut scratch[..count],
-                }),
-                Err(error) => match error.code() {
-                    ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => return Ok(false),
-                    ErrorCode::ZERO_RETURN => {
-                        return Err(self.told("the server ended the association"));
+        self.session.wire_mut().reads = READS;
+        if self.establish(tell)? {
+            loop {
+                match self.session.receive(scratch) {
+                    Ok(Received::Datagram(count)) => tell(Input::StreamBytes {
+                        stream: self.id,
+                        data: &mut scratch[..count],
+                    }),
+                    Ok(Received::Nothing) => break,
+                    Ok(Received::End) => {
+                        return Err(self.named(&"the server ended the association"));
                     }
-                    _ => return Err(self.told(&words(&error))),
-                },
+                    Err(why) => return Err(self.named(&why)),
+                }
             }
         }
-        Ok(true)
+        Ok(self.session.wire().reads == 0)
     }
 
     fn send(&mut self, train: &Train) -> Taken {
         let mut taken = Taken::default();
-        let open = matches!(self.phase, Phase::Open);
         for segment in train.segments() {
-            let sent = open && self.session.ssl_write(segment).is_ok();
-            taken.dropped += usize::from(!sent);
+            taken.dropped += usize::from(!self.session.send(segment));
         }
         taken
     }
@@ -221,36 +187,38 @@ impl Secured for Association {
         scratch: &mut [u8],
         tell: &mut dyn FnMut(Input<'_>),
     ) -> Result<(), String> {
-        let Phase::Handshaking { until, look_at } = &mut self.phase else {
-            return Ok(());
-        };
-        if *until <= now {
-            return Err(self.told("the DTLS handshake takes too long"));
-        }
-        if *look_at <= now {
-            *look_at = now + LOOK;
-            self.drive(scratch, tell)?;
+        let due = self.session.handle_timeout(now);
+        let due = due.map_err(|why| self.named(&why))?;
+        let again = self.again.take_if(|at| *at <= now).is_some();
+        if (due || again) && self.drive(scratch, tell)? {
+            self.again = Some(now);
         }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Handshaking { until, look_at } => Some(until.min(look_at)),
-            Phase::Open => None,
-        }
+        let handshake = self.session.poll_timeout();
+        [handshake, self.again].into_iter().flatten().min()
     }
 
     fn goodbye(&mut self) {
-        if matches!(self.phase, Phase::Open) {
-            // A server that does not hear it lets the association go in time.
-            let _ = self.session.shutdown();
-        }
+        self.session.close();
     }
 
     fn forget(&mut self, tools: &mut Tools<'_>) {
-        tools.forget(self.token, &mut self.session.get_mut().io);
+        tools.forget(self.token, &mut self.session.wire_mut().io);
     }
+}
+
+/// Believes whom TLS streams believe.
+fn judge(verifier: Verifier, name: ServerName<'static>) -> Judge {
+    Box::new(move |shown| {
+        let mut chain = shown.iter().map(|one| CertificateDer::from(one.as_slice()));
+        let first = chain.next().ok_or("the server shows no certificate")?;
+        let others: Vec<_> = chain.collect();
+        let judged = verifier.verify_server_cert(&first, &others, &name, &[], UnixTime::now());
+        judged.map(drop).map_err(|error| esp_trust::words(&error))
+    })
 }
 
 fn open(local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<UdpSocket> {
@@ -261,27 +229,4 @@ fn open(local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<UdpSocket> 
     let io = UdpSocket::bind(local.unwrap_or(any))?;
     io.connect(remote)?;
     Ok(io)
-}
-
-/// The settings that all associations with servers share.
-pub(crate) fn context() -> Result<openssl::ssl::SslContext, String> {
-    let build = || {
-        let method = openssl::ssl::SslMethod::dtls_client();
-        let mut context = openssl::ssl::SslContext::builder(method)?;
-        // The certificates are judged by us, with the roots and in the words of TLS.
-        context.set_verify(openssl::ssl::SslVerifyMode::NONE);
-        context.set_options(SslOptions::NO_QUERY_MTU);
-        context.set_min_proto_version(Some(openssl::ssl::SslVersion::DTLS1_2))?;
-        context.set_cipher_list("ECDHE+AESGCM:ECDHE+CHACHA20")?;
-        Ok(context.build())
-    };
-    build().map_err(|error: openssl::error::ErrorStack| format!("DTLS: {error}"))
-}
-
-fn words(error: &openssl::ssl::Error) -> String {
-    let first = error.ssl_error().and_then(|stack| stack.errors().first());
-    match first.and_then(|one| one.reason()) {
-        Some(reason) => format!("DTLS: {reason}"),
-        None => format!("DTLS: {error}"),
-    }
 }

@@ -30,7 +30,7 @@ enum Told {
 /// A shard with one peer, as far as its streams can tell.
 struct Bench {
     poll: Poll,
-    ports: Slab<Port>,
+    registered: Slab<Registered>,
     config: DriverConfig,
     tls: TlsClient,
     clock: Clock,
@@ -44,7 +44,7 @@ impl Bench {
     fn new(config: DriverConfig) -> Self {
         Bench {
             poll: Poll::new().unwrap(),
-            ports: Slab::new(),
+            registered: Slab::new(),
             tls: TlsClient::new(config.server_trust.clone()),
             config,
             clock: Clock::new(),
@@ -61,7 +61,7 @@ impl Bench {
     ) -> T {
         let mut tools = Tools {
             registry: self.poll.registry(),
-            ports: &mut self.ports,
+            registered: &mut self.registered,
             place: 0,
             config: &self.config,
             tls: &self.tls,
@@ -93,7 +93,7 @@ impl Bench {
         self.poll.poll(&mut events, Some(wait)).unwrap();
         let tokens = events.iter().map(|event| event.token().0);
         let mut ready: Vec<_> = tokens
-            .filter_map(|token| Some(self.ports.get(token)?.socket))
+            .filter_map(|token| Some(self.registered.get(token)?.socket))
             .collect();
         while let Some(id) = ready.pop() {
             if self.with(|streams, tools, tell| streams.drive(tools, id, tell)) {
@@ -152,7 +152,7 @@ impl Bench {
 
     fn close_reason(&mut self) -> String {
         self.until(|bench| matches!(bench.told.last(), Some(Told::Closed(..))));
-        assert!(self.streams.streams.is_empty() && self.ports.is_empty());
+        assert!(self.streams.streams.is_empty() && self.registered.is_empty());
         match self.told.pop() {
             Some(Told::Closed(STREAM, reason)) => reason,
             other => panic!("{other:?}"),
@@ -308,7 +308,7 @@ fn tls_carries_thousands_of_small_frames_in_order() {
     bench.until(|bench| bench.received.len() >= sent.len());
     assert!(bench.received == sent, "the frames differ");
     bench.with(|streams, tools, _| streams.close(tools, STREAM));
-    bench.until(|bench| bench.ports.is_empty());
+    bench.until(|bench| bench.registered.is_empty());
     thread.join().unwrap();
 }
 
@@ -338,7 +338,7 @@ fn certificates_that_do_not_fit_are_refused_in_words() {
         Some("not a name"),
     );
     assert!(refused.unwrap_err().contains("not the name of a server"));
-    assert!(bench.ports.is_empty());
+    assert!(bench.registered.is_empty());
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_slow_server_costs_whole_frames_and_writable_follows() {
     assert_eq!(bench.send(&[&[0xff; 1_000]]), Taken::default());
     // Closing sends what was taken.
     bench.with(|streams, tools, _| streams.close(tools, STREAM));
-    bench.until(|bench| bench.ports.is_empty());
+    bench.until(|bench| bench.registered.is_empty());
     let heard = thread.join().unwrap();
     assert_eq!(heard.len(), (sent as usize - dropped + 1) * 1_000);
     let numbers: Vec<u32> = heard
@@ -517,7 +517,7 @@ fn listeners_take_streams_in_up_to_a_limit_and_streams_outlive_them() {
     bench.until(|bench| bench.received == b"still here");
     assert!(bench.told.contains(&Told::Bytes(names[1], 10)));
     bench.with(|streams, tools, _| streams.release(tools));
-    assert!(bench.ports.is_empty() && bench.streams.poll_timeout().is_none());
+    assert!(bench.registered.is_empty() && bench.streams.poll_timeout().is_none());
     for mut client in clients {
         assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
     }
