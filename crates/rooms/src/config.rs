@@ -231,7 +231,8 @@ pub struct Limits {
     pub rate: u32,
     /// Requests and messages that one address may send at once.
     pub burst: u32,
-    /// A client that has not been heard for this long has left.
+    /// A client that has not been heard for this long has left; time in which the server itself stood still does not
+    /// count.
     pub ghost_expiry: Duration,
     /// Between two pings to a client; at most a third of `ghost_expiry`.
     pub ping_interval: Duration,

@@ -16,6 +16,7 @@
 //! be the server's own (a page of another site), there are no CORS headers, a strict Content Security
 //! Policy covers the page, and rooms, messages, queues, connections and rates are bounded by [`Limits`].
 
+mod awake;
 mod config;
 mod error;
 mod event;

@@ -146,7 +146,7 @@ async fn join(
         return malformed(&shared, &connection, "INVALID_ROOM");
     };
     let address = AddressKey::from(connection.remote.ip());
-    let joined = shared.with_rooms(|rooms| rooms.join(Instant::now(), name, address));
+    let joined = shared.with_rooms(|rooms| rooms.join(shared.awake(), name, address));
     match joined {
         Ok(joined) => answer(StatusCode::OK, &success(&shared, &site, &room, joined)),
         Err(why) => fault(&shared, &connection, why),

@@ -11,7 +11,9 @@ use esp_wire::{IceServer, Rng};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
+use crate::awake::Awake;
 use crate::event::Counters;
 use crate::listen::{self, Bound};
 use crate::names::random;
@@ -172,10 +174,11 @@ async fn sweep(shared: Arc<Shared>) {
     // Looked at every `interval`, a client of this age is found before it is `ghost_expiry` old.
     let silence = shared.limits.ghost_expiry.saturating_sub(interval);
     let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = Instant::now();
-        let expired = shared.with_rooms(|rooms| rooms.expire(now, silence));
+        let (now, heard_by) = (Instant::now(), shared.awake());
+        let expired = shared.with_rooms(|rooms| rooms.expire(heard_by, silence));
         let expired = expired as u64;
         shared
             .counters
@@ -193,6 +196,7 @@ pub(crate) struct Shared {
     pub(crate) doors: Arc<Doors>,
     /// WebSockets that are open.
     pub(crate) sessions: AtomicUsize,
+    awake: Awake,
     counters: Counters,
     rooms: Mutex<Rooms>,
     on_event: Option<OnEvent>,
@@ -227,6 +231,8 @@ impl Shared {
             rates: Rates::new(limits.rate, limits.burst),
             doors: Doors::new(limits.connections, limits.connections_per_address),
             sessions: AtomicUsize::new(0),
+            // Each sweep looks at it.
+            awake: Awake::new(Instant::now(), limits.sweep_interval() * 2),
             counters: Counters::default(),
             rooms: Mutex::new(Rooms::new(limits.clone(), Rng::new(random()?))),
             on_event: config.on_event,
@@ -237,6 +243,11 @@ impl Shared {
 
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.clone()
+    }
+
+    /// The moment by which clients are heard and found silent.
+    pub(crate) fn awake(&self) -> Instant {
+        self.awake.at(Instant::now())
     }
 
     fn lock_rooms(&self) -> std::sync::MutexGuard<'_, Rooms> {

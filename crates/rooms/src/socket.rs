@@ -183,7 +183,7 @@ impl Session {
         let (room, client) = (who.room.as_str(), who.client.as_str());
         let (outlet, mut mail) = mail();
         let registered = shared
-            .with_rooms(|rooms| rooms.register(Instant::now(), room, client, outlet, who.presence));
+            .with_rooms(|rooms| rooms.register(shared.awake(), room, client, outlet, who.presence));
         let Ok(serial) = registered else {
             return End::Refused(Refusal::Malformed, "no such client; join first");
         };
@@ -230,7 +230,7 @@ impl Session {
     ) -> Result<Option<&'static str>, End> {
         let command = command?;
         self.shared
-            .with_rooms(|rooms| rooms.heard(Instant::now(), room, client));
+            .with_rooms(|rooms| rooms.heard(self.shared.awake(), room, client));
         let Some(command) = command else {
             return Ok(None);
         };

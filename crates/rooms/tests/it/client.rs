@@ -3,14 +3,34 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use esp_rooms::{Config, Event, Limits, Server};
+use esp_rooms::{Config, Error, Event, Limits, Server};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything takes on a loaded machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nobody is given up for being slow, and after the first ping there is none.
+pub(crate) fn calm() -> Limits {
+    Limits {
+        ghost_expiry: Duration::from_secs(3_600),
+        ping_interval: Duration::from_secs(1_200),
+        patience: PATIENCE,
+        ..Limits::default()
+    }
+}
+
+/// Waits until the condition holds.
+pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "never came");
+        std::thread::yield_now();
+    }
+}
 
 pub(crate) struct House {
     pub(crate) server: Server,
@@ -68,16 +88,19 @@ impl House {
     }
 
     pub(crate) fn with(config: Config) -> Self {
+        House::try_with(config).unwrap()
+    }
+
+    pub(crate) fn try_with(config: Config) -> Result<Self, Error> {
         let (sender, events) = channel();
         let server = Server::start(config.with_events(move |event| {
             let _ = sender.send(event.clone());
-        }))
-        .unwrap();
-        House {
+        }))?;
+        Ok(House {
             address: server.addresses()[0],
             server,
             events,
-        }
+        })
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -7,7 +7,7 @@ use esp_rooms::{Config, Error, Identity, Listener, TlsConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use crate::client::{Answer, House, PATIENCE, read_answer};
+use crate::client::{Answer, House, PATIENCE, calm, read_answer};
 
 struct Folder(PathBuf);
 
@@ -111,7 +111,7 @@ fn a_network_is_served_by_https() {
     let identity = Identity::generate(&names()).unwrap();
     let tls = TlsConfig::from_identity(&identity).unwrap();
     let listener = Listener::lan(0, tls, &["192.0.2.7".parse().unwrap()]);
-    let house = House::with(Config::local(0).with_listener(listener));
+    let house = House::with(Config::local(0).with_limits(calm()).with_listener(listener));
     let lan = house.server.addresses().last().copied().unwrap();
     let root = format!("https://192.0.2.7:{}", lan.port());
     assert_eq!(house.server.urls().last(), Some(&root));

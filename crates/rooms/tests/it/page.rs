@@ -1,10 +1,8 @@
-use esp_rooms::Limits;
-
-use crate::client::House;
+use crate::client::{House, calm};
 
 #[test]
 fn a_room_has_a_page() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     assert_eq!(
         house.server.room_url("demo"),
         format!("http://localhost:{}/r/demo", house.address.port())
@@ -26,7 +24,7 @@ fn a_room_has_a_page() {
 
 #[test]
 fn its_files_are_there_and_nothing_is_inline() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     for path in ["/", "/r/demo"] {
         let page = house.get(path).body;
         for forbidden in [
@@ -71,7 +69,7 @@ fn its_files_are_there_and_nothing_is_inline() {
 
 #[test]
 fn what_the_browser_has_is_not_sent_again() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let file = house.get("/app/room.js");
     let tag = file.header("etag").unwrap();
     let again = house.ask("GET /app/room.js", &[("If-None-Match", tag)], "");
@@ -81,7 +79,7 @@ fn what_the_browser_has_is_not_sent_again() {
 
 #[test]
 fn the_documented_ids_exist() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let page = house.get("/r/demo").body;
     for id in [
         "state",

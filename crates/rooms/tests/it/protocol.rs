@@ -4,7 +4,7 @@ use esp_rooms::{Config, Error, Event, Left, Limits, Listener, Server};
 use esp_wire::IceServer;
 use serde_json::json;
 
-use crate::client::{House, Socket, shut_and_read};
+use crate::client::{House, Member, Socket, calm, shut_and_read, wait_for};
 
 const BYE: &str = r#"{"type":"bye"}"#;
 
@@ -14,16 +14,14 @@ fn offer(number: u32) -> String {
 
 #[test]
 fn the_first_offers_and_the_second_answers() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let first = house.join("demo");
     assert!(first.initiator() && first.messages().is_empty());
     let mut a = house.register(&first);
     assert_eq!(house.post(&first.path("message"), &offer(1)).status, 200);
     a.say(r#"{"type":"candidate","candidate":"c","id":"0","label":0}"#);
     // By two ways there is no order, so the second joins when both are there.
-    while house.server.stats().relayed < 2 {
-        std::thread::yield_now();
-    }
+    wait_for(|| house.server.stats().relayed == 2);
     let second = house.join("demo");
     assert!(!second.initiator());
     assert_eq!(second.messages()[0], offer(1));
@@ -46,7 +44,7 @@ fn the_first_offers_and_the_second_answers() {
 
 #[test]
 fn a_third_finds_it_full_until_one_leaves() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let first = house.join("demo");
     let second = house.join("demo");
     let full = house.post("/join/demo", "");
@@ -59,7 +57,7 @@ fn a_third_finds_it_full_until_one_leaves() {
 
 #[test]
 fn what_comes_before_registering_waits() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let (first, second) = (house.join("demo"), house.join("demo"));
     for number in 0..20 {
         house.post(&first.path("message"), &offer(number));
@@ -70,7 +68,7 @@ fn what_comes_before_registering_waits() {
     }
 }
 
-fn stayer(house: &House, part: impl Fn(&mut Socket, &crate::client::Member)) {
+fn stayer(house: &House, part: impl Fn(&mut Socket, &Member)) {
     let (first, second) = (house.join("demo"), house.join("demo"));
     let mut a = house.register(&first);
     let mut b = house.register(&second);
@@ -79,10 +77,9 @@ fn stayer(house: &House, part: impl Fn(&mut Socket, &crate::client::Member)) {
     house.until_left(&second);
     assert_eq!(b.next(), None);
     // One bye, not two: the next to be heard is what the next joiner says. The stayer is the initiator.
+    let before = house.server.stats().relayed;
     a.say(&offer(9));
-    while house.server.stats().relayed == 0 {
-        std::thread::yield_now();
-    }
+    wait_for(|| house.server.stats().relayed > before);
     let third = house.join("demo");
     assert!(!third.initiator());
     let mut c = house.register(&third);
@@ -92,7 +89,7 @@ fn stayer(house: &House, part: impl Fn(&mut Socket, &crate::client::Member)) {
 
 #[test]
 fn the_stayer_hears_one_bye_by_leave() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     stayer(&house, |_, member| {
         assert_eq!(house.post(&member.path("leave"), "").result(), "SUCCESS");
         assert_eq!(house.post(&member.path("leave"), "").status, 404);
@@ -101,7 +98,7 @@ fn the_stayer_hears_one_bye_by_leave() {
 
 #[test]
 fn the_stayer_hears_one_bye_by_delete() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     stayer(&house, |_, member| {
         let line = format!("DELETE {}", member.path("post"));
         assert_eq!(house.ask(&line, &[], "").result(), "SUCCESS");
@@ -110,19 +107,17 @@ fn the_stayer_hears_one_bye_by_delete() {
 
 #[test]
 fn the_stayer_hears_one_bye_that_was_said() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     stayer(&house, |socket, member| {
         socket.say(BYE);
-        while house.server.stats().relayed == 0 {
-            std::thread::yield_now();
-        }
+        wait_for(|| house.server.stats().relayed == 1);
         house.post(&member.path("leave"), "");
     });
 }
 
 #[test]
 fn a_socket_that_breaks_does_not_leave() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let (first, second) = (house.join("demo"), house.join("demo"));
     let mut a = house.register(&first);
     drop(house.register(&second));
@@ -140,7 +135,7 @@ fn a_socket_that_breaks_does_not_leave() {
 
 #[test]
 fn a_second_registration_takes_over() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let (first, second) = (house.join("demo"), house.join("demo"));
     let mut a = house.register(&first);
     let mut old = house.register(&second);
@@ -152,7 +147,7 @@ fn a_second_registration_takes_over() {
 
 #[test]
 fn who_asks_is_told_whether_the_other_is_there() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let first = house.join("demo");
     let mut a = house.socket(None).unwrap();
     a.put(&json!({ "cmd": "register", "roomid": "demo", "clientid": first.id, "presence": true }));
@@ -171,7 +166,11 @@ fn params_are_what_clients_need() {
         IceServer::stun("stun:stun.example.org"),
         IceServer::turn("turn:turn.example.org", "me", "secret"),
     ];
-    let house = House::with(Config::local(0).with_ice_servers(servers));
+    let house = House::with(
+        Config::local(0)
+            .with_limits(calm())
+            .with_ice_servers(servers),
+    );
     let port = house.address.port();
     let member = house.join("demo");
     let params = &member.params;
@@ -213,7 +212,11 @@ fn params_are_what_clients_need() {
 fn a_proxy_shows_it_under_another_name() {
     let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let listener = Listener::new(local).with_public_url("https://rooms.example.org");
-    let house = House::with(Config::default().with_listener(listener));
+    let house = House::with(
+        Config::default()
+            .with_limits(calm())
+            .with_listener(listener),
+    );
     assert_eq!(house.server.url(), "https://rooms.example.org");
     assert_eq!(house.server.room_url("x"), "https://rooms.example.org/r/x");
     let headers = [
@@ -229,7 +232,7 @@ fn a_proxy_shows_it_under_another_name() {
 
 #[test]
 fn events_tell_who_came_and_went() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let first = house.join("demo");
     let _a = house.register(&first);
     house.post(&first.path("leave"), "");
@@ -243,7 +246,7 @@ fn events_tell_who_came_and_went() {
 
 #[test]
 fn a_taken_port_is_told_in_one_line() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let port = house.address.port();
     let error = Server::start(Config::local(port)).unwrap_err();
     assert!(matches!(error, Error::PortTaken(_)));
@@ -272,15 +275,26 @@ fn settings_without_sense_are_refused() {
     }
 }
 
-#[test]
-fn a_server_starts_again_on_its_port() {
-    let house = House::open(Limits::default());
+/// A server that was stopped and started again on its port, with who had joined before; none when another program
+/// took the port meanwhile.
+fn started_again() -> Option<(House, Member)> {
+    let house = House::open(calm());
     let port = house.address.port();
     let member = house.join("demo");
     let mut socket = house.register(&member);
     house.server.stop();
     assert_eq!(socket.next(), None);
-    let again = House::with(Config::local(port));
+    match House::try_with(Config::local(port).with_limits(calm())) {
+        Ok(again) => Some((again, member)),
+        Err(Error::PortTaken(_)) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_server_starts_again_on_its_port() {
+    let started = (0..16).find_map(|_| started_again());
+    let (again, member) = started.expect("a port that was free again");
     // It has forgotten the rooms: who was there is told so, and joins anew.
     let mut socket = again.socket(None).unwrap();
     socket.register(&member);
@@ -301,7 +315,7 @@ fn a_server_is_dropped_inside_a_runtime() {
 
 #[test]
 fn who_has_said_all_is_answered_still() {
-    let house = House::open(Limits::default());
+    let house = House::open(calm());
     let address = house.address;
     let request = format!("POST /ice HTTP/1.1\r\nHost: {}\r\n\r\n", house.host());
     // Whether the end of the request is seen before the answer is written is a race: many run at once.
