@@ -134,10 +134,9 @@ fn who_says_bye_leaves_and_joins_again() {
             .position(|known| known.starts_with(line))
             .unwrap()
     };
-    assert!(
-        at("leave c1") < at("register c2") && at("ws c1") < at("register c2"),
-        "{log:#?}"
-    );
+    assert!(at("leave c1") < at("register c2"), "{log:#?}");
+    // By another connection, so that it may be read later than it was sent.
+    server.wait_for("ws c1");
 }
 
 #[test]
@@ -145,9 +144,10 @@ fn a_lost_socket_is_opened_again_under_the_same_name() {
     let server = Fake::start();
     let (mut client, ear) = start(quick(&server.url()));
     ear.expect(&joined(Role::Controlled));
-    server.cut("c1");
-    client.send_msg(&custom("LATER")).unwrap();
+    let state = server.cut("c1");
     assert!(ear.words().contains("again"));
+    client.send_msg(&custom("LATER")).unwrap();
+    drop(state);
     ear.expect(&[Told::Connected]);
     let log = server.wait_for("ws c1");
     assert_eq!(log.iter().filter(|line| *line == "join demo").count(), 1);
@@ -161,10 +161,12 @@ fn a_server_that_forgot_us_is_joined_anew() {
     ear.expect(&joined(Role::Controlled));
     server.forget();
     server.state().full = 1;
-    server.cut("c1");
+    let state = server.cut("c1");
+    // Lost with the connection is what is sent before the client has noticed.
+    let mut words = ear.words();
     client.send_msg(&Signal::Sdp("stale".into())).unwrap();
     client.send_msg(&custom("KEPT")).unwrap();
-    let mut words = String::new();
+    drop(state);
     let rejoined = loop {
         match ear.next() {
             Told::Reconnecting(more) => words += &more,
@@ -227,12 +229,17 @@ fn credentials_are_fetched_again_before_they_expire() {
     };
     server.state().servers = servers(now + 2);
     let (_client, ear) = start(quick(&server.url()));
-    ear.expect(&[
-        Told::Ice(Role::Controlled, IceCause::Joined, 2),
-        Told::Connected,
-    ]);
+    ear.expect(&[Told::Ice(Role::Controlled, IceCause::Joined, 2)]);
     server.state().servers = servers(now + 100_000);
-    ear.expect(&[Told::Ice(Role::Controlled, IceCause::Refreshed, 2)]);
+    // On a slow machine they expire before the socket is there.
+    let (mut connected, mut refreshed) = (false, false);
+    while !connected || !refreshed {
+        match ear.next() {
+            Told::Connected => connected = true,
+            Told::Ice(Role::Controlled, IceCause::Refreshed, 2) => refreshed = true,
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -256,9 +263,8 @@ fn what_is_no_room_server_is_said() {
         "{words}"
     );
     assert!(client.stop().is_ok());
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = unused.local_addr().unwrap();
-    drop(unused);
+    // A port that no program is given by chance, and where nobody listens.
+    let address = "127.0.0.1:1";
     let retry = Retry {
         first: Duration::from_millis(1),
         attempts: Some(2),
@@ -276,12 +282,22 @@ fn what_is_no_room_server_is_said() {
 fn silence_is_noticed() {
     let server = Fake::start();
     let config =
-        quick(&server.url()).with_keepalive(Duration::from_secs(60), Duration::from_millis(300));
+        quick(&server.url()).with_keepalive(Duration::from_secs(600), Duration::from_millis(500));
     let (_client, ear) = start(config);
-    ear.expect(&joined(Role::Controlled));
-    // No ping is due, so nothing is heard.
-    assert!(ear.words().contains("nothing was heard"));
-    ear.expect(&[Told::Connected]);
+    ear.expect(&joined(Role::Controlled)[..1]);
+    // No ping is due, so nothing is heard. On a slow machine that may be so before it has connected, too.
+    let mut connected = 0;
+    let mut silences = 0;
+    while connected < 2 || silences == 0 {
+        match ear.next() {
+            Told::Connected => connected += 1,
+            Told::Reconnecting(words) => {
+                assert!(words.contains("nothing was heard"), "{words}");
+                silences += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

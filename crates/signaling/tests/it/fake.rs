@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
+
+use crate::PATIENCE;
 
 /// The server's memory and orders.
 #[derive(Default)]
@@ -63,7 +64,7 @@ impl Fake {
         let (state, time) = self
             .shared
             .1
-            .wait_timeout_while(state, Duration::from_secs(20), |state| {
+            .wait_timeout_while(state, PATIENCE, |state| {
                 !state.log.iter().any(|known| known.starts_with(line))
             })
             .unwrap();
@@ -78,10 +79,12 @@ impl Fake {
         socket.send(Message::text(text)).unwrap();
     }
 
-    /// Breaks the connection of a client.
-    pub(crate) fn cut(&self, client: &str) {
-        let stream = self.state().sockets.remove(client).unwrap();
+    /// Breaks the connection of a client; nobody is let in again before the answer is dropped.
+    pub(crate) fn cut(&self, client: &str) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        let stream = state.sockets.remove(client).unwrap();
         stream.shutdown(Shutdown::Both).unwrap();
+        state
     }
 
     /// Forgets everybody, as a restart does.

@@ -12,6 +12,9 @@ use std::time::Duration;
 use esp_signaling::{IceCause, IceInfo, SignalingEvents};
 use esp_wire::{Role, Signal};
 
+/// Longer than anything takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What an end was told.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
@@ -64,7 +67,7 @@ fn recorder() -> (Box<dyn SignalingEvents>, Ear) {
 impl Ear {
     fn next(&self) -> Told {
         self.0
-            .recv_timeout(Duration::from_secs(20))
+            .recv_timeout(PATIENCE)
             .expect("nothing more was told")
     }
 
