@@ -1,12 +1,25 @@
 // One PeerConnection: from ACCEPT_CALL to its end. A call is used once.
 //
-// Events (CustomEvent.detail): state (connectionState), track {stream}, channel (RTCDataChannel), failed {reason}.
+// Events (CustomEvent.detail): state (connectionState), track {stream}, channel (RTCDataChannel), failed {reason},
+// anew (the other side has begun anew, and knows nothing of this call).
 
 /** Whether this browser can show H.264, which is all that the device sends. */
 export function hasH264() {
   const codecs = RTCRtpReceiver.getCapabilities?.("video")?.codecs ?? [];
   return codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264");
 }
+
+/**
+ * Whether a description is of another PeerConnection than the one known: with another certificate, or with another
+ * session and other credentials. (Some give each description a session of its own.)
+ */
+export function isOfAnotherCall(known, sdp) {
+  if (!known) return false;
+  const other = (value) => value(known) !== value(sdp);
+  return other(fingerprint) || (other(session) && other(ufrag));
+}
+
+const CROSSED = 1_000; // What an answer may take after two offers have crossed.
 
 export class Call extends EventTarget {
   constructor({ signaling, microphone }) {
@@ -15,6 +28,8 @@ export class Call extends EventTarget {
     this.microphone = microphone;
     this.closed = false;
     this.heard = false; // Whether the other side has said something in this call.
+    this.controlling = signaling.initiator; // Whether this side controls ICE: it has made the first offer.
+    this.agreedAt = -Infinity; // When an offer was answered last.
     this.channels = new Map();
     this.stream = new MediaStream();
     this.candidates = [];
@@ -98,7 +113,11 @@ export class Call extends EventTarget {
       } else if (message.type === "answer") {
         // An answer to an offer that was dropped.
         if (pc.signalingState !== "have-local-offer") return;
-        await pc.setRemoteDescription({ type: "answer", sdp: String(message.sdp) });
+        const { sdp } = message;
+        if (isOfAnotherCall(pc.currentRemoteDescription?.sdp, sdp)) return this.tell("anew");
+        if (!pc.currentRemoteDescription) this.controlling = true;
+        await pc.setRemoteDescription({ type: "answer", sdp: String(sdp) });
+        this.agreed(sdp);
         await this.takeCandidates();
       } else {
         if (this.candidates.length < 256) this.candidates.push(message);
@@ -107,16 +126,58 @@ export class Call extends EventTarget {
     });
   }
 
-  /** Of two offers that cross, the page drops its own (setRemoteDescription rolls back). */
+  /** Offers a restart of ICE; the call goes on meanwhile. */
+  restart() {
+    return this.step(async () => {
+      const { pc } = this;
+      if (pc.signalingState !== "stable") return;
+      await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+      this.signaling.send({ type: "offer", sdp: pc.localDescription.sdp });
+    });
+  }
+
+  /** Says the offer that waits for its answer once more, or the answer that the other side may not have heard. */
+  repeat() {
+    return this.step(async () => {
+      const { signalingState, connectionState, localDescription } = this.pc;
+      const offers = signalingState === "have-local-offer";
+      const answered = localDescription?.type === "answer" && connectionState !== "connected";
+      if (offers || answered) this.signaling.send({ type: localDescription.type, sdp: localDescription.sdp });
+    });
+  }
+
+  agreed(sdp) {
+    this.agreedAt = performance.now();
+    if (/^a=ice-lite/m.test(sdp)) this.controlling = true;
+  }
+
+  /**
+   * Which of two offers that cross counts: that of the side that controls ICE, and before there is one, that of the
+   * greater session ID.
+   */
+  givesWay(theirs) {
+    const { pc } = this;
+    if (pc.currentRemoteDescription) return !this.controlling;
+    return session(pc.localDescription.sdp) <= session(theirs);
+  }
+
   async answer(message) {
     const { pc } = this;
+    if (pc.signalingState === "have-local-offer" && !this.givesWay(message.sdp)) {
+      // The other side answers ours; if it does not, it has not heard it.
+      setTimeout(() => this.repeat(), CROSSED);
+      return;
+    }
     const first = !pc.currentRemoteDescription;
     const fresh = pc.signalingState === "stable" && first;
     if (fresh) this.addMicrophone();
+    if (first) this.controlling = false;
+    // Rolls an offer of this side back.
     await pc.setRemoteDescription({ type: "offer", sdp: String(message.sdp) });
     if (first && /^m=application /m.test(message.sdp)) this.openChannels();
     await pc.setLocalDescription();
     this.signaling.send({ type: "answer", sdp: pc.localDescription.sdp });
+    this.agreed(message.sdp);
     await this.takeCandidates();
   }
 
@@ -150,4 +211,18 @@ export class Call extends EventTarget {
     for (const channel of this.channels.values()) channel.close();
     this.pc.close();
   }
+}
+
+function fingerprint(sdp) {
+  return /^a=fingerprint:(.*)$/m.exec(sdp)?.[1].trim().toUpperCase();
+}
+
+function ufrag(sdp) {
+  return /^a=ice-ufrag:(\S+)/m.exec(sdp)?.[1];
+}
+
+/** The session ID of a description, as a number. */
+function session(sdp) {
+  const id = /^o=\S+ (\d+) /m.exec(sdp)?.[1];
+  return BigInt(id ?? 0);
 }

@@ -1,15 +1,17 @@
 // The room's page: what happens on messages, on presses, and on the connection's word.
 // PROTOCOL.md tells the exchange; view.js shows it.
 
-import { Call } from "./call.js";
+import { Call, isOfAnotherCall } from "./call.js";
 import { Figures } from "./figures.js";
 import { Files } from "./files.js";
+import { Recovery } from "./recovery.js";
 import { Signaling } from "./signaling.js";
 import { expose } from "./status.js";
 import { View } from "./view.js";
 
 const MOST_RETRIES = 3;
 const RING_SECONDS = 45;
+const SHAKY = 3_000; // What a connection may be silent until that is said large, in ms.
 
 export class Room {
   constructor(name) {
@@ -22,6 +24,7 @@ export class Room {
     this.error = null;
     this.lastMessage = null;
     this.call = null;
+    this.recovery = null; // Of the call.
     this.microphone = null;
     this.pending = null; // An offer and its candidates, until the user accepts.
     this.retries = 0;
@@ -43,7 +46,8 @@ export class Room {
     on("offline", ({ seconds }) => this.onWaiting("offline", seconds));
     on("open", () => this.view.refresh());
     on("closed", () => this.view.refresh());
-    on("presence", () => this.view.refresh());
+    on("presence", () => this.onPresence());
+    on("back", () => this.onBack());
     on("message", (message) => this.onMessage(message));
     addEventListener("pagehide", () => signaling.leave());
     addEventListener("pageshow", (event) => {
@@ -60,6 +64,11 @@ export class Room {
     this.view.refresh();
   }
 
+  /** Whether the call was connected, and is looked for again. */
+  get recovers() {
+    return Boolean(this.recovery?.active);
+  }
+
   get inCall() {
     return ["calling", "connecting", "connected"].includes(this.state);
   }
@@ -71,7 +80,7 @@ export class Room {
     } else if (!this.inCall) {
       this.setState("ready", this.keptNotice ?? "");
       this.keptNotice = null;
-    } else if (this.call && this.state !== "connected") {
+    } else if (this.call && this.state !== "connected" && !this.recovers) {
       // What was said in the room before is lost with it.
       this.setState("calling");
       this.renew();
@@ -84,7 +93,20 @@ export class Room {
   onWaiting(state, seconds) {
     this.waitSeconds = seconds;
     if (this.call) this.view.refresh();
-    else this.setState(state);
+    else this.setState(state, this.keptNotice ?? "");
+  }
+
+  onPresence() {
+    if (this.signaling.present) this.recovery?.hurry();
+    this.view.refresh();
+  }
+
+  /** The link was away, here or there: what was said before the connection is there may be lost. */
+  onBack() {
+    if (this.recovers) this.recovery.hurry();
+    else if (!this.call || this.state === "connected") return;
+    else if (this.call.pc.localDescription) this.call.repeat();
+    else if (!this.signaling.initiator) this.command("ACCEPT_CALL");
   }
 
   onMessage(message) {
@@ -106,8 +128,8 @@ export class Room {
   onOffer(message) {
     if (this.call) {
       const known = this.call.pc.remoteDescription?.sdp;
-      // Another certificate is another PeerConnection: begin with it, not with the old one.
-      if (known && fingerprint(known) !== fingerprint(message.sdp)) this.renew();
+      // Another PeerConnection: begin with it, not with the old one.
+      if (isOfAnotherCall(known, message.sdp)) this.renew();
       this.call.take(message);
       this.onHeard();
     } else {
@@ -165,13 +187,11 @@ export class Room {
     if (expired && alive) {
       return this.view.notice("The doorbell has lost its signaling. The call goes on.");
     }
-    const ghost = expired || (this.state === "calling" && !this.call.heard);
-    if (ghost && this.retries < MOST_RETRIES) {
-      this.retries++;
-      this.setState("calling");
-      this.renew();
-      return this.greet();
-    }
+    // It may have lost its network alone: while the connection is looked for, it has time to come back.
+    if (expired && this.recovers) return this.view.refresh();
+    // Whoever says bye in such a moment has given the connection up, not the call.
+    const ghost = expired || this.recovers || (this.state === "calling" && !this.call.heard);
+    if (ghost && this.retries < MOST_RETRIES) return this.callAgain();
     this.finish();
     this.setState("ready", "The other side hung up.");
   }
@@ -185,7 +205,8 @@ export class Room {
 
   async begin() {
     const attempt = ++this.attempt;
-    this.setState("calling");
+    this.setState("calling", this.keptNotice ?? "");
+    this.keptNotice = null;
     await this.openMicrophone();
     if (attempt !== this.attempt || this.state !== "calling") return;
     const { pending } = this;
@@ -206,12 +227,19 @@ export class Room {
 
   /** A new PeerConnection in the place of the one there is. */
   renew() {
+    this.recovery?.end();
     this.call?.close();
     this.files.lose();
     this.figures.reset();
     this.calls++;
     const call = new Call({ signaling: this.signaling, microphone: this.microphone });
     this.call = call;
+    this.recovery = new Recovery({
+      call,
+      signaling: this.signaling,
+      changed: () => this.onRecovery(),
+      lost: () => this.redial(),
+    });
     const on = (type, act) =>
       call.addEventListener(type, ({ detail }) => {
         if (call === this.call) act(detail);
@@ -220,22 +248,52 @@ export class Room {
     on("track", ({ stream }) => this.view.showStream(stream));
     on("channel", (channel) => this.onChannel(channel));
     on("failed", ({ reason }) => this.end(`The call failed: ${reason}`));
+    on("anew", () => this.callAgain());
     this.view.refresh();
   }
 
   onConnection(state) {
     if (state === "connected") {
-      if (this.state !== "connected") this.setState("connected");
+      const trouble = this.recovers;
+      this.recovery.end();
+      if (trouble || this.state !== "connected") this.setState("connected");
       clearTimeout(this.settled);
       this.settled = setTimeout(() => (this.retries = 0), 10_000);
     } else if (state === "disconnected") {
-      clearTimeout(this.settled);
-      this.view.notice("The connection is shaky…");
+      this.onInterrupted("The connection is shaky…");
     } else if (state === "failed") {
-      clearTimeout(this.settled);
-      this.redial();
+      this.onFailed();
     }
     this.view.refresh();
+  }
+
+  onInterrupted(notice) {
+    clearTimeout(this.settled);
+    if (this.state === "connected" || this.recovers) this.recovery.begin();
+    this.view.notice(notice);
+  }
+
+  /** A picture that stands still for longer than a moment is covered by words. */
+  onRecovery() {
+    if (this.state === "connected" && this.recovery.lasts(SHAKY)) this.setState("connecting");
+    else this.view.refresh();
+  }
+
+  /** ICE can be restarted where it was up before; DTLS cannot. */
+  onFailed() {
+    const lost = ["disconnected", "failed"].includes(this.call.pc.iceConnectionState);
+    if (!lost || !(this.state === "connected" || this.recovers)) return this.redial();
+    this.onInterrupted("");
+    this.setState("connecting");
+  }
+
+  /** The other side has begun anew, or given the connection up: call it as this side does at first. */
+  callAgain() {
+    if (this.retries >= MOST_RETRIES) return this.end("The connection was lost.");
+    this.retries++;
+    this.setState("calling");
+    this.renew();
+    this.greet();
   }
 
   /** The connection is gone and nobody said bye: build it anew. */
@@ -246,7 +304,8 @@ export class Room {
     this.microphone = null;
     this.finish();
     this.microphone = microphone;
-    this.setState("calling", "The connection was lost; calling again.");
+    this.keptNotice = "The connection was lost; the doorbell is called again.";
+    this.setState("calling", this.keptNotice);
     this.startOnJoin = true;
     this.signaling.rejoin();
   }
@@ -304,7 +363,7 @@ export class Room {
   }
 
   hangUp() {
-    if (this.inCall) this.end("");
+    if (this.inCall || this.startOnJoin) this.end("");
   }
 
   /** Ends the call from here: bye, leave, join again. */
@@ -319,6 +378,8 @@ export class Room {
   finish() {
     this.attempt++;
     this.startOnJoin = false;
+    this.recovery?.end();
+    this.recovery = null;
     clearTimeout(this.settled);
     this.call?.close();
     this.call = null;
@@ -357,10 +418,6 @@ export class Room {
     const now = await this.figures.sample(call.pc);
     if (call === this.call) this.view.showFigures(now);
   }
-}
-
-function fingerprint(sdp) {
-  return /^a=fingerprint:(.*)$/m.exec(sdp)?.[1].trim().toUpperCase();
 }
 
 const name = location.pathname.split("/")[2];

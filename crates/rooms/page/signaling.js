@@ -1,7 +1,8 @@
 // The client of the room server: joins, registers, and is there until it leaves.
 //
 // Events (CustomEvent.detail): joined {initiator, iceServers}, full {seconds}, offline {seconds}, open, closed,
-// message (a message of the other client), presence (boolean).
+// message (a message of the other client), presence (boolean), back (one of the two has registered again: what was said
+// meanwhile may be lost).
 
 const WAITS = [1, 2, 3, 5, 5, 8];
 const MOST_WAITING = 256;
@@ -18,9 +19,14 @@ export class Signaling extends EventTarget {
     this.socket = null;
     this.params = null;
     this.waiting = [];
+    this.registered = false; // Under this name.
+    this.toldOfUs = false; // Whether presence was told since then.
+    this.unread = []; // What came with the answer to the join, until the socket is open.
     this.attempts = 0;
     this.epoch = 0; // A step that belongs to an earlier epoch has no effect.
     this.timer = null;
+    // A network that is back is no news to a link that died with it.
+    addEventListener("online", () => this.renew());
   }
 
   tell(type, detail) {
@@ -57,8 +63,11 @@ export class Signaling extends EventTarget {
       this.iceServers = [];
     }
     this.waiting = [];
+    this.present = false;
+    this.unread = params.messages ?? [];
+    this.registered = false;
     this.tell("joined", { initiator: this.initiator });
-    this.connect(params.messages ?? []);
+    this.connect();
   }
 
   /** Counts down to the next attempt. */
@@ -74,19 +83,23 @@ export class Signaling extends EventTarget {
     count(wait);
   }
 
-  connect(messages) {
+  connect() {
     const epoch = this.epoch;
     const socket = new WebSocket(this.params.wss_url);
     this.socket = socket;
     let refused = false;
     socket.onopen = () => {
-      if (epoch !== this.epoch) return socket.close();
+      if (socket !== this.socket || epoch !== this.epoch) return socket.close();
       const who = { cmd: "register", roomid: this.room, clientid: this.clientId, presence: true };
       socket.send(JSON.stringify(who));
+      const again = this.registered;
+      this.registered = true;
+      this.toldOfUs = false;
       this.open = true;
       this.tell("open");
-      for (const text of messages) this.receive(text);
+      for (const text of this.unread.splice(0)) this.receive(text);
       for (const text of this.waiting.splice(0)) this.put(text);
+      if (again) this.tell("back");
     };
     socket.onmessage = ({ data }) => {
       if (epoch !== this.epoch) return;
@@ -94,8 +107,12 @@ export class Signaling extends EventTarget {
       if (!parcel) return;
       this.attempts = 0;
       if (typeof parcel.present === "boolean") {
+        // The first one after our own registration follows from that.
+        const again = this.present && parcel.present && this.toldOfUs;
+        this.toldOfUs = true;
         this.present = parcel.present;
         this.tell("presence", parcel.present);
+        if (again) this.tell("back");
       } else if (parcel.error) {
         refused ||= /join first/.test(parcel.error);
       } else if (typeof parcel.msg === "string") {
@@ -118,8 +135,23 @@ export class Signaling extends EventTarget {
     if (refused || this.attempts > 2) return void this.again("offline");
     const wait = [200, 1000, 2000][this.attempts++];
     this.timer = setTimeout(() => {
-      if (epoch === this.epoch) this.connect([]);
+      if (epoch === this.epoch) this.connect();
     }, wait);
+  }
+
+  /** Makes the link anew at once, whatever it looks like. */
+  renew() {
+    if (!this.clientId) return void this.join();
+    this.epoch++;
+    clearTimeout(this.timer);
+    this.attempts = 0;
+    const old = this.socket;
+    if (this.open) {
+      this.open = false;
+      this.tell("closed");
+    }
+    this.connect();
+    old?.close();
   }
 
   receive(text) {

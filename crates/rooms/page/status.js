@@ -27,6 +27,7 @@ function status(room) {
     initiator: signaling.initiator,
     present: signaling.present,
     calls: room.calls,
+    recovers: room.recovers,
     connectionState: call?.pc.connectionState ?? null,
     iceState: call?.pc.iceConnectionState ?? null,
     signaling: signaling.open ? "open" : "closed",

@@ -59,12 +59,13 @@ export class View {
     const { state, signaling, call } = room;
     byId("state").dataset.state = state;
     const cut = !signaling.open && (room.inCall || state === "ready");
-    byId("state-text").textContent = STATES[state] + (cut ? " · no signaling" : "");
+    const word = state === "connecting" && room.recovers ? "Reconnecting" : STATES[state];
+    byId("state-text").textContent = word + (cut ? " · no signaling" : "");
     document.title = state === "ringing" ? `(1) Ringing – ${this.title}` : this.title;
     show(byId("ring-banner"), state === "ringing");
-    show(byId("start"), !room.inCall && state !== "ringing");
+    show(byId("start"), !room.inCall && state !== "ringing" && !room.startOnJoin);
     byId("start").disabled = state !== "ready";
-    show(byId("hangup"), room.inCall);
+    show(byId("hangup"), room.inCall || room.startOnJoin);
     const track = room.microphone?.getAudioTracks()[0];
     show(byId("mute"), room.inCall && Boolean(track));
     byId("mute").setAttribute("aria-pressed", String(track ? !track.enabled : false));
@@ -79,7 +80,7 @@ export class View {
 
   /** What stands where the picture is not. */
   cover() {
-    const { state, signaling, waitSeconds } = this.room;
+    const { state, signaling, waitSeconds, startOnJoin, recovers } = this.room;
     const video = byId("video");
     const picture = state === "connected" && video.videoWidth > 0;
     show(byId("cover"), !picture);
@@ -87,7 +88,10 @@ export class View {
     const [title, text] = {
       joining: ["One moment", "Joining the room."],
       full: ["This room is full", `Two are in it already. Trying again in ${waitSeconds} s.`],
-      offline: ["The server is not there", `Trying again in ${waitSeconds} s.`],
+      offline: [
+        "The server is not there",
+        `Trying again in ${waitSeconds} s.${startOnJoin ? " The doorbell is called when it is back." : ""}`,
+      ],
       ready: signaling.present
         ? ["The doorbell is here", "Start the call to see and hear it."]
         : ["Nobody is here yet", "You can call already: the doorbell answers when it joins."],
@@ -100,7 +104,7 @@ export class View {
             ? "Waiting for an answer."
             : "Waiting for the doorbell to join.",
       ],
-      connecting: ["Connecting", "Looking for a way to the doorbell."],
+      connecting: recovers ? whyAway(signaling) : ["Connecting", "Looking for a way to the doorbell."],
       connected: hasH264()
         ? ["Connected", "Waiting for the picture."]
         : ["Sound only", "This browser cannot show H.264, which is all that the doorbell sends. You hear it, it hears you."],
@@ -274,6 +278,18 @@ export class View {
     plot(byId("p-loss"), history.loss, 2);
     plot(byId("p-rtt"), history.rtt, 5);
   }
+}
+
+/** What is known of a connection that is looked for again. */
+function whyAway({ open, present }) {
+  if (!open) {
+    return [
+      "The connection is lost",
+      "The server cannot be reached either: is this device online? The call goes on when the network is back.",
+    ];
+  }
+  if (!present) return ["The doorbell is away", "It seems to have lost its network. The call goes on when it is back."];
+  return ["Reconnecting", "Nothing comes from the doorbell. Looking for another way to it."];
 }
 
 function amount(bytes) {

@@ -6,6 +6,7 @@
 
 mod browser;
 pub mod data;
+pub mod deadlink;
 pub mod directory;
 pub mod load;
 pub mod local;

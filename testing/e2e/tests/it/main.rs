@@ -7,5 +7,7 @@ mod devices;
 mod files;
 mod firefox;
 mod hostile;
+mod lost_words;
+mod page_restarts;
 mod slow;
 mod support;
