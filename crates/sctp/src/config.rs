@@ -45,8 +45,9 @@ pub struct Config {
     /// Bytes of messages that may wait to be sent or acknowledged, over all channels; 4 MiB. Each counts with the
     /// memory that it takes, so buffers that are handed over count with their capacity, up to what a copy would
     /// take. Beyond it go the rounding of a single message as large as this, as much again of a message in parts
-    /// without I-DATA ([`Association::send_part`](crate::Association::send_part)), and the few bytes that open
-    /// each channel.
+    /// without I-DATA ([`Association::send_part`](crate::Association::send_part)), and the messages that open channels:
+    /// until they have arrived, their names may have as many bytes again, and what would be opened beyond that is
+    /// refused ([`Misuse::TooManyOpening`]).
     pub send_buffer: usize,
     /// Bytes of messages that may wait for their missing fragments or for the application, over
     /// all channels; 4 MiB. It is what the advertised window starts with. Memory for the

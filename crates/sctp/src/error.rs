@@ -39,6 +39,9 @@ pub enum Misuse {
     StreamTaken,
     /// As many channels as allowed are open.
     TooManyChannels,
+    /// The names of channels that the peer was not told of yet fill as much memory as the send buffer; some of them
+    /// must be opened first.
+    TooManyOpening,
     /// Label or protocol has more than 65,535 bytes.
     NameTooLong,
     /// A message in parts is open on the channel and the call does not continue it.
@@ -104,6 +107,7 @@ impl fmt::Display for Misuse {
             Misuse::ShuttingDown => "the association is shutting down",
             Misuse::StreamTaken => "the stream is in use",
             Misuse::TooManyChannels => "too many channels",
+            Misuse::TooManyOpening => "too many channels wait to be opened",
             Misuse::NameTooLong => "label or protocol is longer than 65,535 bytes",
             Misuse::MessageOpen => "another message in parts is open on the channel",
             Misuse::EmptyPart => "the last part of a message is empty",

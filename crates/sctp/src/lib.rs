@@ -22,6 +22,7 @@ mod rto;
 mod serial;
 mod slab;
 mod stats;
+mod surplus;
 mod timers;
 
 pub use association::Association;

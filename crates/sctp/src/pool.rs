@@ -1,14 +1,20 @@
 //! Buffers that are used again, so that a steady flow of messages allocates nothing.
 
+use crate::surplus;
+
 /// Free buffers by size class; classes are powers of two.
 #[derive(Debug)]
 pub(crate) struct Pool {
     classes: [Vec<Vec<u8>>; CLASSES],
+    /// The fewest and the most buffers of each class since the pool was looked at.
+    lately: [(u16, u16); CLASSES],
     /// Bytes of all free buffers.
     held: usize,
     limit: usize,
 }
 
+/// Bytes of each class that are kept although they were not needed.
+const SPARE: usize = 1_024;
 const SMALLEST: usize = 64;
 const CLASSES: usize = 16;
 const LARGEST: usize = SMALLEST << (CLASSES - 1);
@@ -18,6 +24,7 @@ impl Pool {
     pub(crate) fn new(limit: usize) -> Self {
         Pool {
             classes: std::array::from_fn(|_| Vec::new()),
+            lately: [(0, 0); CLASSES],
             held: 0,
             limit,
         }
@@ -38,9 +45,8 @@ impl Pool {
         if !(SMALLEST..=LARGEST).contains(&other.capacity()) {
             return Vec::new();
         }
-        let free = self.classes[Self::class_of(other.capacity())].pop();
-        self.held -= free.as_ref().map_or(0, Vec::capacity);
-        free.unwrap_or_default()
+        self.pop(Self::class_of(other.capacity()))
+            .unwrap_or_default()
     }
 
     /// The capacity of the buffer that [`Pool::take`] gives for `len` bytes.
@@ -57,13 +63,16 @@ impl Pool {
             return Vec::with_capacity(len);
         }
         let class = Self::class(len);
-        match self.classes[class].pop() {
-            Some(buffer) => {
-                self.held -= buffer.capacity();
-                buffer
-            }
-            None => Vec::with_capacity(SMALLEST << class),
-        }
+        self.pop(class)
+            .unwrap_or_else(|| Vec::with_capacity(SMALLEST << class))
+    }
+
+    fn pop(&mut self, class: usize) -> Option<Vec<u8>> {
+        let buffer = self.classes[class].pop()?;
+        self.held -= buffer.capacity();
+        let (fewest, _) = &mut self.lately[class];
+        *fewest = (*fewest).min(count(&self.classes[class]));
+        Some(buffer)
     }
 
     /// Takes a buffer back.
@@ -74,7 +83,10 @@ impl Pool {
         }
         buffer.clear();
         self.held += capacity;
-        self.classes[Self::class_of(capacity)].push(buffer);
+        let class = Self::class_of(capacity);
+        self.classes[class].push(buffer);
+        let (_, most) = &mut self.lately[class];
+        *most = (*most).max(count(&self.classes[class]));
     }
 
     /// Makes room for `more` bytes behind the content, doubling as it grows.
@@ -86,6 +98,22 @@ impl Pool {
         let mut larger = self.take(needed.max(buffer.capacity() * 2));
         larger.extend_from_slice(buffer);
         self.give(std::mem::replace(buffer, larger));
+    }
+
+    /// Gives buffers back that were not needed since the last call; as many as were needed stay besides.
+    pub(crate) fn give_back(&mut self) {
+        for (index, class) in self.classes.iter_mut().enumerate() {
+            let lately = &mut self.lately[index];
+            let spare = (SPARE / (SMALLEST << index)) as u16;
+            let (fewest, most) = (lately.0.min(count(class)), lately.1);
+            let needed = most.saturating_sub(fewest);
+            let unused = fewest.saturating_sub(needed.saturating_add(spare));
+            for _ in 0..unused {
+                self.held -= class.pop().map_or(0, |buffer| buffer.capacity());
+            }
+            surplus::shrink_list(class, usize::from(most - unused.min(most)));
+            *lately = (count(class), count(class));
+        }
     }
 
     /// Gives free buffers back to the system until at most `bytes` are kept, large ones first.
@@ -116,9 +144,36 @@ impl Pool {
     }
 }
 
+fn count(buffers: &[Vec<u8>]) -> u16 {
+    u16::try_from(buffers.len()).unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buffers_that_are_not_needed_are_given_back() {
+        let mut pool = Pool::new(1 << 20);
+        let use_some = |pool: &mut Pool, number: usize| {
+            let buffers: Vec<_> = (0..number).map(|_| pool.take(100)).collect();
+            buffers.into_iter().for_each(|buffer| pool.give(buffer));
+        };
+        use_some(&mut pool, 1_000);
+        pool.give_back();
+        assert_eq!(pool.held, 1_000 * 128);
+        // Ten at a time are needed from now on; as many stay, and some to spare.
+        for _ in 0..3 {
+            use_some(&mut pool, 10);
+            pool.give_back();
+            assert_eq!(pool.held, (10 + 10) * 128 + SPARE);
+        }
+        use_some(&mut pool, 28);
+        assert_eq!(pool.held, 28 * 128);
+        pool.give_back();
+        pool.give_back();
+        assert_eq!(pool.held, SPARE);
+    }
 
     #[test]
     fn buffers_come_back() {

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::surplus;
+
 /// Disjoint, non-adjacent ranges in ascending order, both ends included.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ranges {
@@ -32,6 +34,11 @@ impl Ranges {
 
     pub(crate) fn clear(&mut self) {
         self.ranges.clear();
+    }
+
+    /// Gives memory back, when `lately` ranges were held at most.
+    pub(crate) fn give_back(&mut self, lately: usize) {
+        surplus::shrink(&mut self.ranges, lately);
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {

@@ -14,7 +14,9 @@ use crate::{
 
 impl Association {
     /// Opens a channel, before the handshake, too; [`Event::ChannelOpen`](crate::Event) follows
-    /// when it can be used, messages may be sent at once.
+    /// when it can be used, messages may be sent at once. Data that waits never keeps a channel from being opened;
+    /// [`Misuse::TooManyOpening`] only when as much as [`Config::send_buffer`](crate::Config::send_buffer) holds waits to
+    /// tell the peer of others.
     pub fn open_channel(
         &mut self,
         _now: Instant,
@@ -77,6 +79,9 @@ impl Association {
             None => None,
         };
         let open = dcep::open(&config);
+        if !self.out.store.has_room_to_open(open.len()) {
+            return Err(Misuse::TooManyOpening);
+        }
         let key = self
             .channels
             .add(config, stream, false, ChannelPhase::Waiting);

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use esp_wire::DataKind;
 
 use super::Association;
-use crate::{ChannelHandle, Event, channel::dcep::ppid, incoming::reassembly::Received};
+use crate::{ChannelHandle, Event, channel::dcep::ppid, incoming::reassembly::Received, surplus};
 
 /// An event that is not yet borrowed from anything.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(super) struct Delivering {
     /// The message that the last event borrowed from.
     current: Option<Message>,
     on: bool,
+    /// The most that waited since the last look.
+    peak: usize,
     /// Memory that is used again for what a stream releases at once.
     pub(super) released: Vec<Received>,
 }
@@ -59,6 +61,7 @@ impl Default for Delivering {
             ready: VecDeque::new(),
             current: None,
             on: true,
+            peak: 0,
             released: Vec::new(),
         }
     }
@@ -68,16 +71,27 @@ impl Delivering {
     /// Queues what does not wait for messages.
     pub(super) fn notify(&mut self, notice: Notice) {
         self.notices.push_back(notice);
+        self.peak = self.peak.max(self.notices.len());
     }
 
     /// Queues what comes after the messages before it.
     pub(super) fn deliver(&mut self, notice: Notice) {
         self.ready.push_back(notice);
+        self.peak = self.peak.max(self.ready.len());
     }
 
     /// Puts a message before all others.
     pub(super) fn deliver_first(&mut self, message: Message) {
         self.ready.push_front(Notice::Message(message));
+        self.peak = self.peak.max(self.ready.len());
+    }
+
+    /// Gives memory back that was not needed since the last call.
+    pub(super) fn give_back(&mut self) {
+        let lately = std::mem::take(&mut self.peak);
+        surplus::shrink(&mut self.notices, lately);
+        surplus::shrink(&mut self.ready, lately);
+        surplus::shrink_list(&mut self.released, lately);
     }
 }
 

@@ -8,7 +8,9 @@
 //! Some networks swallow what is marked. So a timeout before any marked packet got through ends the marking on
 //! that path, and a later one interrupts it until something gets through without marks (as RFC 9000 §13.4.2
 //! does it for QUIC). When the peer then reports something twice, the timeout came too early: what was marked had
-//! got through as well.
+//! got through as well. The path may also just have lost everything for a while. So a single packet amid others is marked
+//! now and then, at ever longer distances (RFC 9000 §13.4.2.2 allows to try again at any time): where it gets through
+//! all are marked again, and where it does not, one packet is repaired and nothing waits for it.
 
 use esp_wire::{Ecn, Instant, Train};
 
@@ -24,9 +26,21 @@ enum Trial {
     Passed,
     /// There was a timeout: none is marked until one that leaves after this one has arrived.
     Paused(u64),
-    /// They do not, as it seems; up to this TSN everything left marked before it was repeated.
-    Failed(u64),
+    /// They do not, as it seems.
+    Failed {
+        /// Up to this TSN everything left marked before it was repeated.
+        last: u64,
+        /// One packet more is tried when this one has arrived.
+        next: u64,
+        /// The packet that was tried last.
+        tried: Option<u64>,
+    },
 }
+
+/// Packets from a failure to the next trial; twice as many from there to the one after it, and so on.
+const FIRST_TRIAL: u64 = 64;
+/// The longest distance between two trials.
+const LAST_TRIAL: u64 = 1 << 20;
 
 /// What is known of marks.
 #[derive(Debug)]
@@ -36,6 +50,8 @@ pub(super) struct Marks {
     /// The layers below keep the marks of this path.
     carried: bool,
     trial: Trial,
+    /// Packets that go without a mark before the next trial.
+    distance: u64,
     /// The packet that is read came marked.
     marked: bool,
     /// Its lowest TSN so far.
@@ -54,6 +70,7 @@ impl Default for Marks {
             active: false,
             carried: true,
             trial: Trial::Open(None),
+            distance: FIRST_TRIAL,
             marked: false,
             lowest: None,
             echo: None,
@@ -85,34 +102,57 @@ impl Marks {
         }
     }
 
-    /// This packet arrived, none later is known to have.
-    pub(super) fn on_arrived(&mut self, newest: u64) {
+    /// This packet arrived, none later is known to have; `watched` is one that is known to have arrived itself.
+    pub(super) fn on_arrived(&mut self, newest: u64, watched: Option<u64>) {
         match self.trial {
             Trial::Open(Some(first)) if newest >= first => self.trial = Trial::Passed,
             Trial::Paused(last) if newest > last => self.trial = Trial::Open(None),
+            Trial::Failed { tried, .. } if tried.is_some() && tried == watched => {
+                self.trial = Trial::Passed;
+            }
             _ => {}
         }
     }
 
     /// Nothing arrives any more of what left up to the packet with this number, and with this TSN.
-    pub(super) fn on_timeout(&mut self, last: u64, last_tsn: u64) {
+    pub(super) fn on_timeout(&mut self, packet: u64, last: u64) {
         match self.trial {
-            Trial::Open(Some(_)) => self.trial = Trial::Failed(last_tsn),
-            Trial::Passed => self.trial = Trial::Paused(last),
+            Trial::Open(Some(_)) => {
+                let next = packet + self.distance;
+                let tried = None;
+                self.trial = Trial::Failed { last, next, tried };
+            }
+            Trial::Passed => self.trial = Trial::Paused(packet),
             _ => {}
         }
     }
 
     /// The peer has got this TSN twice.
     pub(super) fn on_duplicate(&mut self, tsn: u64) {
-        if matches!(self.trial, Trial::Failed(last) if tsn <= last) {
+        if matches!(self.trial, Trial::Failed { last, .. } if tsn <= last) {
             self.trial = Trial::Passed;
+        }
+    }
+
+    /// True when one packet is to leave marked although the last ones did not get through.
+    pub(super) fn tries_again(&self, newest: u64) -> bool {
+        let due = matches!(self.trial, Trial::Failed { next, .. } if newest >= next);
+        due && self.active && self.carried
+    }
+
+    /// The packet with this number leaves marked for that.
+    fn on_tried(&mut self, packet: u64) {
+        self.distance = (self.distance * 2).min(LAST_TRIAL);
+        if let Trial::Failed { next, tried, .. } = &mut self.trial {
+            *next = packet + self.distance;
+            *tried = Some(packet);
         }
     }
 
     /// Of another path nothing is known.
     pub(super) fn on_path(&mut self) {
         self.trial = Trial::Open(None);
+        self.distance = FIRST_TRIAL;
     }
 }
 
@@ -132,6 +172,13 @@ impl Association {
             train.set_ecn(Ecn::Ect0);
             self.marks.on_sent(first);
         }
+    }
+
+    /// Marks a train of one packet, with this number, where marked ones did not get through.
+    pub(super) fn mark_lone(&mut self, train: &mut Train, packet: u64) {
+        train.set_ecn(Ecn::Ect0);
+        self.marks.on_tried(packet);
+        self.out.watch(packet);
     }
 
     /// Takes one packet out of DTLS whose datagram came with this ECN mark; else as

@@ -203,7 +203,8 @@ impl Association {
                     return Next::Continue;
                 }
                 if effect.progress {
-                    self.marks.on_arrived(self.out.newest_arrived());
+                    let watched = self.out.take_watched();
+                    self.marks.on_arrived(self.out.newest_arrived(), watched);
                 }
                 if effect.progress || effect.advanced {
                     self.liveness.note_success();

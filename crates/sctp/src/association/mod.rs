@@ -3,7 +3,7 @@
 //! 1. [`handshake`]: INIT, INIT ACK, COOKIE ECHO, COOKIE ACK, from both sides at once in WebRTC.
 //! 2. [`channels`]: DATA_CHANNEL_OPEN and ACK on a stream, then messages both ways.
 //! 3. [`input`] takes packets apart, [`output`] lays trains out, [`timeout`] runs the timers.
-//! 4. [`reset`]: RE-CONFIG closes streams, one direction each.
+//! 4. [`reset`] and [`reconfig`]: RE-CONFIG closes streams, one direction each.
 //! 5. [`shutdown`]: SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE, or ABORT.
 
 mod channels;
@@ -14,6 +14,7 @@ mod ecn;
 mod handshake;
 mod input;
 mod output;
+mod reconfig;
 mod reset;
 mod shutdown;
 mod timeout;
@@ -311,6 +312,7 @@ impl Association {
         if self.inc.tracker.is_delayed() && !self.timers.is_set(Why::Sack) {
             self.timers.set(Why::Sack, now + self.config.sack_delay);
         }
+        self.sweep_in_turn(now);
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
     Why,
     chunk::{self, kind},
     outgoing::Stop,
-    packet::{Builder, Seal},
+    packet::{Builder, HEADER, Seal},
+    surplus,
 };
 
 /// Control chunks that wait to be sent.
@@ -36,8 +37,22 @@ impl Control {
         super::push_bounded(&mut self.chunks, chunk);
     }
 
+    /// The packet size that a list of streams needs: larger than usual only when it was made for a path that took
+    /// more, since RFC 6525 §5.1.1 wants it repeated as it is.
+    fn needed_size(&self) -> usize {
+        match self.chunks.front() {
+            Some(chunk) if chunk.first() == Some(&kind::RE_CONFIG) => HEADER + chunk.len(),
+            _ => 0,
+        }
+    }
+
     fn is_due(&self) -> bool {
         !self.chunks.is_empty() || self.shutdown_due || self.shutdown_ack_due
+    }
+
+    /// Gives memory back; so many channels there are.
+    pub(super) fn give_back(&mut self, channels: usize) {
+        surplus::shrink(&mut self.blocked, channels);
     }
 
     /// Forgets what belongs to the association; replies stay.
@@ -96,7 +111,7 @@ impl Association {
     /// A packet of the handshake, which always has its checksum (RFC 9653 §5.2).
     fn transmit_alone(&mut self, train: &mut Train, tag: u32, chunks: &[Vec<u8>]) -> bool {
         let size: usize = chunks.iter().map(Vec::len).sum();
-        train.begin(self.room, crate::packet::HEADER + size);
+        train.begin(self.room, HEADER + size);
         let address = self.address(tag);
         train.push_with(|slot| {
             let mut builder = Builder::new(slot, address);
@@ -150,13 +165,14 @@ impl Association {
         {
             return true;
         }
-        let size = self.packet_size.max(self.out.needed_size());
+        let control = self.control.needed_size();
+        let size = self.packet_size.max(self.out.needed_size()).max(control);
         let sends_data = self.phase.sends_data();
         let urgent = self.control.is_due()
             || self.mark_is_due()
             || self.inc.tracker.is_due()
             || self.out.skip_is_due();
-        let bulk = sends_data && self.out.has_bulk(2);
+        let bulk = control > self.packet_size || (sends_data && self.out.has_bulk(2));
         let content = match (urgent, bulk) {
             (true, true) => Content::ControlOnly,
             (false, true) => Content::DataOnly,
@@ -178,6 +194,15 @@ impl Association {
         }
         if content == Content::ControlOnly {
             self.arm(now);
+            return true;
+        }
+        // Others follow this packet, so that its loss would be noticed at once.
+        let lone = self.out.packets() > packets
+            && self.marks.tries_again(self.out.newest_arrived())
+            && self.out.has_bulk(3);
+        if lone {
+            self.mark_lone(train, packets);
+            self.after_transmit(now, stop);
             return true;
         }
         if stop == Stop::PacketFull

@@ -1,20 +1,33 @@
-//! Stream reconfiguration (RFC 6525): a channel closes when both directions of its stream are
-//! reset (RFC 8831 §6.7).
+//! Closing channels: a channel is closed when both directions of its stream are reset (RFC 8831 §6.7), by
+//! RFC 6525. Here are our own requests; what the peer asks for is in [`super::reconfig`].
 //!
 //! 1. The closer's outgoing reset request, after all its messages are acknowledged
 //! 2. The response, "performed", or "in progress" while messages are missing
 //! 3. The other side's own request for its direction, and the response to that
+//!
+//! A side has one request outstanding at a time (RFC 6525 §5.1.1), and one chunk names as many streams as fit into a
+//! packet: closing many channels takes a round trip for each packet full of them, 120 for 65,534 channels and packets of
+//! 1,160 bytes. What RFC 6525 has besides does not make it fewer:
+//!
+//! - An *incoming* reset request beside ours: the other side resets its direction anyhow as soon as it hears of our
+//!   request, and the requests of both sides are on their way at the same time.
+//! - A request without a list, for *all* streams, where all channels are closed at once: it hits those that the peer
+//!   is opening meanwhile and of which nothing has arrived here; and there are stacks that tell their applications
+//!   of listed streams only, whose channels would stay open for ever.
+//!
+//! Other stacks deny a request of more than 512 bytes. They are asked again for fewer streams at a time.
 
 use std::collections::VecDeque;
 
 use esp_wire::Instant;
 
-use super::{Association, delivery::Notice};
+use super::Association;
 use crate::{
     ChannelHandle, CloseReason, Why,
     channel::{Phase as ChannelPhase, Reset},
     chunk::reconfig::{self, Outcome, Request},
-    serial,
+    packet::HEADER,
+    surplus,
 };
 
 /// Requests of both sides.
@@ -24,18 +37,20 @@ pub(super) struct Reconfig {
     /// Sequence number of our next request.
     next: u32,
     /// Sequence number of the peer's next request.
-    expected: u32,
+    pub(super) expected: u32,
     outstanding: Option<Outstanding>,
     /// Channels that want their outgoing stream reset.
     wanted: VecDeque<ChannelHandle>,
+    /// The peer has denied a longer list of streams.
+    modest: bool,
     /// What we answered to the peer's last requests, for repetitions; the last one at the end.
-    answers: VecDeque<(u32, Outcome)>,
+    pub(super) answers: VecDeque<(u32, Outcome)>,
     /// Streams that we may send on.
-    outbound: u32,
+    pub(super) outbound: u32,
     /// Streams that we want to send on.
-    desired: u32,
+    pub(super) desired: u32,
     /// Streams that the peer may send on.
-    inbound: u32,
+    pub(super) inbound: u32,
     /// A channel was refused since the last request.
     refused: bool,
 }
@@ -56,10 +71,14 @@ enum Asked {
     Add(u16),
 }
 
-/// Channels that one pass looks at.
+/// Channels that are not ready for their reset, and that one pass looks at.
 const PASS: usize = 2_048;
-/// RFC 6525 §4.1: streams in one request; what 512 bytes hold, and packets are larger.
-const BATCH: usize = 240;
+/// Streams in a request that every stack takes: what 512 bytes hold.
+const MODEST: usize = 240;
+/// RFC 6525 §4.1: bytes of an outgoing reset request before its streams, with the head of the chunk.
+const REQUEST: usize = 4 + 16;
+/// Bytes that are left for a response and a SACK in the same packet.
+const BESIDE: usize = 32;
 
 impl Reconfig {
     /// Takes up what the handshake settled.
@@ -94,6 +113,19 @@ impl Reconfig {
     /// A channel needs this stream.
     pub(super) fn want_stream(&mut self, stream: u16) {
         self.desired = self.desired.max(u32::from(stream) + 1);
+    }
+
+    /// Gives memory back; so many channels there are.
+    pub(super) fn give_back(&mut self, channels: usize) {
+        surplus::shrink(&mut self.wanted, channels);
+    }
+
+    /// Streams that one request names at most.
+    fn batch(&self, packet_size: usize) -> usize {
+        match self.modest {
+            true => MODEST,
+            false => (packet_size - HEADER - REQUEST - BESIDE) / 2,
+        }
     }
 }
 
@@ -169,8 +201,10 @@ impl Association {
     }
 
     fn request_reset(&mut self, now: Instant) {
+        let batch = self.reconfig.batch(self.packet_size);
         let (mut handles, mut streams) = (Vec::new(), Vec::new());
-        for _ in 0..self.reconfig.wanted.len().min(PASS) {
+        let mut unready = 0;
+        for _ in 0..self.reconfig.wanted.len() {
             let Some(handle) = self.reconfig.wanted.pop_front() else {
                 break;
             };
@@ -185,9 +219,12 @@ impl Association {
                     handles.push(handle);
                     streams.push(stream);
                 }
-                _ => self.reconfig.wanted.push_back(handle),
+                _ => {
+                    self.reconfig.wanted.push_back(handle);
+                    unready += 1;
+                }
             }
-            if handles.len() == BATCH {
+            if handles.len() == batch || unready == PASS {
                 break;
             }
         }
@@ -233,194 +270,15 @@ impl Association {
         self.timers.set(Why::Reconfig, now + self.out.rto.timeout());
     }
 
-    /// Takes a RE-CONFIG chunk (RFC 6525 §5.2).
-    pub(super) fn on_reconfig(&mut self, now: Instant, value: &[u8]) {
-        let Ok(requests) = reconfig::parse(value) else {
-            self.stats.packets_dropped += 1;
-            return;
-        };
-        // RFC 6525 §5.2.1: all answers go into one chunk.
-        let mut answers = Vec::with_capacity(2);
-        for request in requests {
-            let answer = match request {
-                Request::Response { sequence, outcome } => {
-                    self.on_response(now, sequence, outcome);
-                    continue;
-                }
-                Request::OutgoingReset {
-                    sequence,
-                    last_tsn,
-                    streams,
-                    ..
-                } => self.answer(sequence, |this| {
-                    this.reset_incoming(now, last_tsn, &streams)
-                }),
-                Request::IncomingReset { sequence, streams } => {
-                    self.answer(sequence, |this| this.reset_asked(now, &streams))
-                }
-                Request::AddOutgoing { sequence, count } => {
-                    self.answer(sequence, |this| this.grant_streams(u32::from(count)))
-                }
-                Request::AddIncoming { sequence, count } => {
-                    self.answer(sequence, |this| this.streams_asked(u32::from(count)))
-                }
-                // RFC 8831 §6.2 has no use for it: channels are numbered by streams, not by TSNs.
-                Request::TsnReset { sequence } => self.answer(sequence, |_| Outcome::Denied),
-            };
-            answers.push(answer);
-        }
-        if !answers.is_empty() {
-            self.control.push(reconfig::emit(&answers));
-            self.inc.tracker.hurry();
-        }
-        self.pursue_reconfig(now);
-    }
-
-    /// Performs a request of the peer once, and answers it every time.
-    fn answer(&mut self, sequence: u32, perform: impl FnOnce(&mut Self) -> Outcome) -> Request {
-        let known = self
-            .reconfig
-            .answers
-            .iter()
-            .find(|(known, _)| *known == sequence)
-            .map(|(_, outcome)| *outcome);
-        let outcome = match known {
-            Some(outcome) => outcome,
-            None if sequence == self.reconfig.expected => {
-                let outcome = perform(self);
-                // RFC 6525 §5.2.2 E2: the same request will come again.
-                if outcome != Outcome::InProgress {
-                    self.reconfig.expected = sequence.wrapping_add(1);
-                    self.reconfig.answers.push_back((sequence, outcome));
-                    if self.reconfig.answers.len() > 2 {
-                        self.reconfig.answers.pop_front();
-                    }
-                }
-                outcome
-            }
-            None => Outcome::BadSequence,
-        };
-        Request::Response { sequence, outcome }
-    }
-
-    /// RFC 6525 §5.2.2: the peer begins its streams anew.
-    fn reset_incoming(&mut self, now: Instant, last_tsn: u32, streams: &[u16]) -> Outcome {
-        let cumulative = self.inc.tracker.cumulative();
-        if serial::unwrap32(cumulative, last_tsn) > cumulative {
-            return Outcome::InProgress;
-        }
-        if streams
-            .iter()
-            .any(|stream| u32::from(*stream) >= self.reconfig.inbound)
-        {
-            return Outcome::WrongStream;
-        }
-        for stream in streams {
-            self.inc.forget_stream(*stream);
-        }
-        let keys = match streams.is_empty() {
-            true => self.channels.keys(),
-            false => streams
-                .iter()
-                .filter_map(|stream| self.channels.key_on(*stream))
-                .collect(),
-        };
-        let last = serial::unwrap32(cumulative, last_tsn);
-        for key in keys {
-            // Some peers reset a stream once more in answer to our reset. When the stream has been opened
-            // anew by then, and the peer has not seen that, it is not the new channel that they mean.
-            let late = self.channels.get(key).is_some_and(|channel| {
-                channel.phase == ChannelPhase::Opening && !channel.known && last <= channel.born
-            });
-            if !late {
-                self.reset_incoming_channel(now, key);
-            }
-        }
-        Outcome::Performed
-    }
-
-    fn reset_incoming_channel(&mut self, now: Instant, key: u32) {
-        let handle = self.channels.handle(key);
-        let (Some(channel), Some(handle)) = (self.channels.get_mut(key), handle) else {
-            return;
-        };
-        let Some(stream) = channel.stream else {
-            return;
-        };
-        let leftovers: Vec<_> = channel.inc.reset().collect();
-        channel.incoming_reset = true;
-        let phase = channel.phase;
-        for received in leftovers {
-            self.inc.discharge(received.bytes);
-        }
-        self.inc.forget_stream(stream);
-        match phase {
-            ChannelPhase::Unannounced => {
-                self.fail_channel(key);
-                return;
-            }
-            ChannelPhase::Closing => {}
-            _ => self.delivering.deliver(Notice::Closing(handle)),
-        }
-        // RFC 8831 §6.7: the other side resets its own direction, too.
-        self.want_reset(now, key);
-        self.finish_close(key);
-    }
-
-    /// RFC 6525 §5.2.3: the peer asks us to reset our streams, or all that there are.
-    fn reset_asked(&mut self, now: Instant, streams: &[u16]) -> Outcome {
-        let mut keys: Vec<u32> = match streams.is_empty() {
-            true => self.channels.keys(),
-            false => streams
-                .iter()
-                .filter_map(|stream| self.channels.key_on(*stream))
-                .collect(),
-        };
-        keys.retain(|key| {
-            self.channels.get(*key).is_some_and(|channel| {
-                channel.stream.is_some() && channel.outgoing_reset == Reset::No
-            })
-        });
-        if keys.is_empty() {
-            return Outcome::NothingToDo;
-        }
-        for key in keys {
-            self.want_reset(now, key);
-        }
-        Outcome::Performed
-    }
-
-    /// RFC 6525 §5.2.5: the peer wants more streams to send on.
-    fn grant_streams(&mut self, count: u32) -> Outcome {
-        match self.reconfig.inbound + count <= 65_535 {
-            true => {
-                self.reconfig.inbound += count;
-                Outcome::Performed
-            }
-            false => Outcome::Denied,
-        }
-    }
-
-    /// RFC 6525 §5.2.6: the peer wants us to have more streams to send on; our own request follows.
-    fn streams_asked(&mut self, count: u32) -> Outcome {
-        let wanted = self.reconfig.outbound + count;
-        match wanted <= 65_535 {
-            true => {
-                self.reconfig.desired = self.reconfig.desired.max(wanted);
-                Outcome::Performed
-            }
-            false => Outcome::Denied,
-        }
-    }
-
-    fn on_response(&mut self, now: Instant, sequence: u32, outcome: Outcome) {
+    /// Takes the answer to our request (RFC 6525 §5.2.7).
+    pub(super) fn on_response(&mut self, now: Instant, sequence: u32, outcome: Outcome) {
         match &self.reconfig.outstanding {
             Some(outstanding) if outstanding.sequence == sequence => {}
             _ => return,
         }
         self.liveness.note_success();
         if outcome == Outcome::InProgress {
-            // RFC 6525 §5.2.7: the same request again, after a while.
+            // RFC 6525 §5.2.7 H2: the same request again, after a while.
             if let Some(outstanding) = &mut self.reconfig.outstanding {
                 outstanding.in_progress = true;
             }
@@ -431,6 +289,9 @@ impl Association {
         let done = matches!(outcome, Outcome::Performed | Outcome::NothingToDo);
         match self.reconfig.outstanding.take().map(|asked| asked.what) {
             Some(Asked::Reset(handles)) if done => self.outgoing_reset_done(&handles),
+            Some(Asked::Reset(handles)) if outcome == Outcome::Denied && handles.len() > MODEST => {
+                self.ask_for_fewer(handles);
+            }
             Some(Asked::Reset(handles)) => {
                 handles
                     .into_iter()
@@ -440,6 +301,20 @@ impl Association {
             None => {}
         }
         self.pursue_reconfig(now);
+    }
+
+    /// The list may have been too long for the peer: its streams are named again, in shorter ones.
+    fn ask_for_fewer(&mut self, handles: Vec<ChannelHandle>) {
+        self.reconfig.modest = true;
+        for handle in handles.into_iter().rev() {
+            let key = self.channels.key(handle);
+            if let Some(channel) = key.and_then(|key| self.channels.get_mut(key))
+                && channel.outgoing_reset == Reset::Requested
+            {
+                channel.outgoing_reset = Reset::Wanted;
+                self.reconfig.wanted.push_front(handle);
+            }
+        }
     }
 
     fn outgoing_reset_done(&mut self, handles: &[ChannelHandle]) {

@@ -20,6 +20,8 @@ pub(super) struct Liveness {
     active_at: Option<Instant>,
     /// What had been sent and received when the wait for idleness began.
     passed: (u64, u64),
+    /// When memory was looked through last.
+    swept_at: Option<Instant>,
 }
 
 impl Liveness {
@@ -103,10 +105,37 @@ impl Association {
                 self.out.release_memory();
                 self.inc.pool.release();
                 self.early.release();
+                // The first forgets what was needed before, of which nothing is now.
+                self.sweep(now);
+                self.sweep(now);
             }
             false if self.out.store.pool_is_empty() && self.inc.pool.is_empty() => {}
             false => self.timers.set(Why::Idle, now + IDLE),
         }
+    }
+
+    /// Looks through memory every few seconds of traffic, too, lest a burst before it keep what it needed.
+    pub(super) fn sweep_in_turn(&mut self, now: Instant) {
+        let swept = *self.liveness.swept_at.get_or_insert(now);
+        if now.since(swept) >= IDLE {
+            self.sweep(now);
+        }
+        // What was received leaves buffers behind; the timer goes on until they are given back.
+        if !self.inc.pool.is_empty() && !self.timers.is_set(Why::Idle) {
+            self.await_idleness(now);
+        }
+    }
+
+    /// Gives memory back that was not needed since the last time.
+    fn sweep(&mut self, now: Instant) {
+        self.liveness.swept_at = Some(now);
+        let channels = self.channels.len();
+        self.channels.give_back();
+        self.out.give_back(channels);
+        self.inc.give_back();
+        self.delivering.give_back();
+        self.reconfig.give_back(channels);
+        self.control.give_back(channels);
     }
 
     /// What was sent and received so far.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::{
     ChannelConfig, ChannelHandle, incoming::stream::InStream, outgoing::queue::OutStream,
-    slab::Slab,
+    slab::Slab, surplus,
 };
 use streams::Streams;
 
@@ -68,7 +68,8 @@ pub(crate) struct Channel {
 /// All channels.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    slab: Slab<Channel>,
+    /// Each in memory of its own, so that few that stay do not keep the memory of many that are gone.
+    slab: Slab<Box<Channel>>,
     streams: Streams,
     generation: u32,
     /// Channels whose unsent bytes fell to their threshold.
@@ -92,7 +93,7 @@ impl Channels {
         phase: Phase,
     ) -> u32 {
         self.generation = self.generation.wrapping_add(1);
-        let key = self.slab.insert(Channel {
+        let key = self.slab.insert(Box::new(Channel {
             generation: self.generation,
             stream,
             config,
@@ -110,7 +111,7 @@ impl Channels {
             known: false,
             blocked: None,
             low_threshold: 0,
-        });
+        }));
         if let Some(stream) = stream {
             self.streams.set(stream, Some(key));
         }
@@ -143,8 +144,15 @@ impl Channels {
         self.detach(key);
         if let Some(channel) = self.slab.remove(key) {
             self.names -= channel.names;
-            self.slab.release();
         }
+    }
+
+    /// Gives memory back that was not needed since the last call.
+    pub(crate) fn give_back(&mut self) {
+        self.slab.give_back();
+        self.streams.give_back();
+        surplus::shrink(&mut self.low, self.slab.len());
+        surplus::shrink_list(&mut self.quarantined, 0);
     }
 
     /// Takes the names that the peer gave a channel into account; false when all together would have more
@@ -176,11 +184,11 @@ impl Channels {
     }
 
     pub(crate) fn get(&self, key: u32) -> Option<&Channel> {
-        self.slab.get(key)
+        self.slab.get(key).map(|channel| &**channel)
     }
 
     pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut Channel> {
-        self.slab.get_mut(key)
+        self.slab.get_mut(key).map(|channel| &mut **channel)
     }
 
     pub(crate) fn handle(&self, key: u32) -> Option<ChannelHandle> {

@@ -1,6 +1,8 @@
 //! Which channel is on which stream: two levels, so that few channels cost little and 65,535 cost
 //! four bytes each.
 
+use crate::surplus;
+
 const PAGE: usize = 64;
 const NONE: u32 = u32::MAX;
 /// RFC 8831 §6.2: 65,535 streams at most, and no stream 65,535.
@@ -51,6 +53,13 @@ impl Streams {
             let hint = &mut self.hints[usize::from(stream) & 1];
             *hint = (*hint).min(u32::from(stream));
         }
+    }
+
+    /// Gives memory back behind the last stream in use.
+    pub(crate) fn give_back(&mut self) {
+        let last = self.pages.iter().rposition(Option::is_some);
+        self.pages.truncate(last.map_or(0, |last| last + 1));
+        surplus::shrink_list(&mut self.pages, 0);
     }
 
     /// The lowest free stream of a parity.

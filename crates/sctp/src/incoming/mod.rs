@@ -347,4 +347,10 @@ impl Incoming {
     pub(crate) fn is_idle(&self) -> bool {
         self.held() == 0
     }
+
+    /// Gives memory back that was not needed since the last call.
+    pub(crate) fn give_back(&mut self) {
+        self.pool.give_back();
+        self.tracker.give_back();
+    }
 }

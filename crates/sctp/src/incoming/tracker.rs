@@ -121,6 +121,11 @@ impl Tracker {
         self.owed = Owed::Now;
     }
 
+    /// Gives memory back that many holes have needed.
+    pub(crate) fn give_back(&mut self) {
+        self.ahead.give_back(self.ahead.len());
+    }
+
     /// The peer gave up everything up to `tsn` (RFC 3758 §3.6).
     pub(crate) fn forward(&mut self, tsn: u64) {
         self.owed = Owed::Now;

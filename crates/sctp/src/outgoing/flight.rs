@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use esp_wire::Instant;
 
-use crate::ranges::Ranges;
+use crate::{ranges::Ranges, surplus};
 
 /// No segment: a TSN that only stands for the end of a message that was given up.
 pub(crate) const NO_SEGMENT: u32 = u32::MAX;
@@ -66,10 +66,9 @@ pub(crate) struct Flight {
     lost: usize,
     lost_hint: u64,
     header: usize,
+    /// The most TSNs since the last look.
+    peak: usize,
 }
-
-/// Room for so many TSNs is kept always.
-const KEPT: usize = 64;
 
 /// TSNs that a SACK can span; its offsets have 16 bits.
 const SPAN: usize = 65_000;
@@ -88,6 +87,7 @@ impl Flight {
             lost: 0,
             lost_hint: base,
             header,
+            peak: 0,
         }
     }
 
@@ -147,6 +147,7 @@ impl Flight {
             });
         }
         self.ring.push_back(entry);
+        self.peak = self.peak.max(self.ring.len());
     }
 
     /// The lowest lost TSN.
@@ -217,11 +218,14 @@ impl Flight {
         }
     }
 
-    /// Gives memory back that only a burst needed.
-    pub(crate) fn release(&mut self) {
-        self.ring.shrink_to(KEPT);
-        self.first.shrink_to(KEPT);
-        self.again.shrink_to(KEPT);
+    /// Gives memory back that was not needed since the last call; tells how many TSNs there were at most.
+    pub(crate) fn give_back(&mut self) -> usize {
+        let lately = std::mem::replace(&mut self.peak, self.ring.len());
+        surplus::shrink(&mut self.ring, lately);
+        surplus::shrink(&mut self.first, lately);
+        surplus::shrink(&mut self.again, lately);
+        self.acked.give_back(lately);
+        lately
     }
 
     /// The parts of `first..=last` that no gap block has covered before; they count as covered now.

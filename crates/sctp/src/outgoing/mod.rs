@@ -29,6 +29,7 @@ use crate::{
     packet::HEADER,
     ranges::Ranges,
     rto::Rto,
+    surplus,
 };
 use abandon::Skipping;
 use flight::Flight;
@@ -221,6 +222,16 @@ impl Outgoing {
         self.recovery.newest()
     }
 
+    /// It is to be known whether the packet with this number arrives.
+    pub(crate) fn watch(&mut self, packet: u64) {
+        self.recovery.watched = Some(packet);
+    }
+
+    /// The number of the watched packet, once it has arrived.
+    pub(crate) fn take_watched(&mut self) -> Option<u64> {
+        self.recovery.seen.take()
+    }
+
     /// The TSN sent last.
     pub(crate) fn last_tsn(&self) -> u64 {
         self.flight.next_tsn() - 1
@@ -239,7 +250,17 @@ impl Outgoing {
     /// The association idles: gives free memory back.
     pub(crate) fn release_memory(&mut self) {
         self.store.release_memory();
-        self.flight.release();
+    }
+
+    /// Gives memory back that was not needed since the last call; so many channels there are.
+    pub(crate) fn give_back(&mut self, channels: usize) {
+        self.store.give_back();
+        self.scheduler.give_back(channels);
+        self.unfinished.give_back(channels);
+        let lately = self.flight.give_back();
+        self.scratch.seen.give_back(lately);
+        surplus::shrink_list(&mut self.scratch.fresh, lately);
+        surplus::shrink_list(&mut self.scratch.lost, lately);
     }
 
     /// The peer's last advertised window.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use esp_wire::Instant;
 
-use crate::{pool::Pool, slab::Slab};
+use crate::{channel::dcep::ppid, pool::Pool, slab::Slab};
 
 /// Largest segment that is copied in, in bytes.
 pub(crate) const SEGMENT: usize = 64 << 10;
@@ -131,6 +131,8 @@ pub(crate) struct Store {
     limit: usize,
     /// Bytes without a TSN, over all channels.
     unsent: usize,
+    /// Bytes of messages that open channels.
+    opening: usize,
     arrivals: u64,
 }
 
@@ -143,6 +145,7 @@ impl Store {
             charged: 0,
             limit,
             unsent: 0,
+            opening: 0,
             arrivals: 0,
         }
     }
@@ -150,6 +153,12 @@ impl Store {
     /// True when a message of `len` bytes may be queued.
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.charged == 0 || self.charged + cost(len) <= self.limit
+    }
+
+    /// True when a message of `len` bytes that opens a channel may be queued. These have as much memory as all others
+    /// together, so that a channel can be opened while data fills the buffer; and one of any length can wait alone.
+    pub(crate) fn has_room_to_open(&self, len: usize) -> bool {
+        self.opening == 0 || self.opening + len <= self.limit
     }
 
     /// True when a part of `len` bytes may be queued for which all others wait: in as much memory again, or
@@ -189,6 +198,13 @@ impl Store {
         self.pool.release();
         self.messages.release();
         self.segments.release();
+    }
+
+    /// Gives memory back that was not needed since the last call.
+    pub(crate) fn give_back(&mut self) {
+        self.pool.give_back();
+        self.messages.give_back();
+        self.segments.give_back();
     }
 
     pub(crate) fn pool_is_empty(&self) -> bool {
@@ -259,6 +275,9 @@ impl Store {
         self.charged += charge;
         if let Some(message) = self.messages.get_mut(key) {
             message.size += len;
+            if message.ppid == ppid::DCEP {
+                self.opening += len;
+            }
         }
         let segment = self.segments.insert(Segment {
             message: key,
@@ -333,7 +352,15 @@ impl Store {
         if entry.references > 0 || entry.open {
             return None;
         }
-        self.messages.remove(message).map(|message| message.channel)
+        self.remove(message)
+    }
+
+    fn remove(&mut self, message: u32) -> Option<u32> {
+        let message = self.messages.remove(message)?;
+        if message.ppid == ppid::DCEP {
+            self.opening -= message.size;
+        }
+        Some(message.channel)
     }
 
     /// Removes an abandoned message that nothing refers to.
@@ -342,7 +369,7 @@ impl Store {
             && entry.references == 0
             && !entry.open
         {
-            self.messages.remove(message);
+            self.remove(message);
             stream.live = stream.live.saturating_sub(1);
         }
     }

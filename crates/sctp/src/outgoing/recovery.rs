@@ -45,6 +45,9 @@ pub(crate) struct Recovery {
     reach: u64,
     /// A probe of the tail is in flight.
     pub(crate) probed: bool,
+    /// A packet whose arrival somebody waits for, and one of these that has arrived.
+    pub(super) watched: Option<u64>,
+    pub(super) seen: Option<u64>,
 }
 
 /// What a pass over the log found.
@@ -72,6 +75,8 @@ impl Recovery {
             round_end: 0,
             reach: u64::MAX,
             probed: false,
+            watched: None,
+            seen: None,
         }
     }
 
@@ -116,6 +121,9 @@ impl Recovery {
         if entry.state == State::Lost {
             // It was believed lost, and had not been sent again.
             self.acquit();
+        }
+        if self.watched == Some(entry.packet) && entry.sends == 1 {
+            self.seen = self.watched.take();
         }
         let timely = self.was_in_reach(tsn);
         if entry.sends == 1 && entry.packet < before && timely {

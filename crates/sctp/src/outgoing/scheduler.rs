@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::Scheduling;
+use crate::{Scheduling, surplus};
 
 /// Channels that have something to send, in the order of their turns.
 ///
@@ -81,6 +81,13 @@ impl Scheduler {
             && self.kind == Scheduling::WeightedFair
         {
             self.virtual_time = self.virtual_time.max(turn.rank);
+        }
+    }
+
+    /// Gives memory back, when there were `lately` channels at most.
+    pub(crate) fn give_back(&mut self, lately: usize) {
+        if let Some(needed) = surplus::excess(self.heap.capacity(), lately) {
+            self.heap.shrink_to(needed);
         }
     }
 

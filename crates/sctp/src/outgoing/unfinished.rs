@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::Outgoing;
-use crate::channel::Channels;
+use crate::{channel::Channels, surplus};
 
 /// What is begun, and who waits.
 #[derive(Debug, Default)]
@@ -27,6 +27,13 @@ pub(crate) struct Limit {
     pub(crate) memory: usize,
     /// One message.
     pub(crate) message: usize,
+}
+
+impl Unfinished {
+    /// Gives memory back, when there were `lately` channels at most.
+    pub(super) fn give_back(&mut self, lately: usize) {
+        surplus::shrink(&mut self.waiting, lately);
+    }
 }
 
 impl Outgoing {

@@ -52,6 +52,8 @@ struct Pair {
     now: Instant,
     packets: u64,
     received: u64,
+    /// Channels that were closed, on either side.
+    closed: u64,
     /// Every so many packets one is lost; zero for none.
     loss: u64,
 }
@@ -75,6 +77,7 @@ impl Pair {
             now,
             packets: 0,
             received: 0,
+            closed: 0,
             loss,
         }
     }
@@ -98,8 +101,10 @@ impl Pair {
             }
             for side in &mut self.sides {
                 while let Some(event) = side.poll_event() {
-                    if let Event::Message { data, .. } = event {
-                        self.received += data.len() as u64;
+                    match event {
+                        Event::Message { data, .. } => self.received += data.len() as u64,
+                        Event::ChannelClosed { .. } => self.closed += 1,
+                        _ => {}
                     }
                 }
             }
@@ -185,4 +190,62 @@ fn nor_does_a_flow_that_waits_for_its_application() {
     }
     let freed = before - LIVE.with(Cell::get);
     assert!(freed > 500_000, "{freed} bytes");
+}
+
+/// Opens channels from both sides, all at once, uses each, and closes all.
+fn storm(pair: &mut Pair, count: usize) {
+    let mut channels = Vec::new();
+    for index in 0..count {
+        let config = ChannelConfig::new("one of many");
+        let channel = pair.sides[index % 2].open_channel(pair.now, config);
+        channels.push((index % 2, channel.expect("there is room")));
+    }
+    let due = pair.received + count as u64 * 100;
+    for &(side, channel) in &channels {
+        let sent = pair.sides[side].send(pair.now, channel, DataKind::Binary, &[3; 100]);
+        sent.expect("there is room");
+    }
+    while pair.received < due {
+        pair.exchange();
+    }
+    for (side, channel) in channels {
+        let closed = pair.sides[side].close_channel(pair.now, channel);
+        closed.expect("it is open");
+    }
+    let due = pair.closed + 2 * count as u64;
+    while pair.closed < due {
+        pair.exchange();
+    }
+}
+
+#[test]
+fn channels_that_are_gone_leave_no_memory() {
+    for chat in [false, true] {
+        let mut pair = Pair::new(0);
+        while !pair.sides.iter().all(Association::is_connected) {
+            pair.exchange();
+        }
+        // One stays open, and may go on speaking.
+        let config = ChannelConfig::new("stays");
+        let stays = pair.sides[0].open_channel(pair.now, config);
+        let stays = stays.expect("a fresh association");
+        let pass = |pair: &mut Pair| {
+            for round in 0..1_500 {
+                if chat && round % 10 == 0 {
+                    pair.send(stays, &[1; 50], 1);
+                }
+                pair.exchange();
+            }
+        };
+        pass(&mut pair);
+        let before = LIVE.with(Cell::get);
+        storm(&mut pair, 10_000);
+        let held = LIVE.with(Cell::get) - before;
+        pass(&mut pair);
+        let left = LIVE.with(Cell::get) - before;
+        println!("{chat}: {left} of {held}");
+        // What queues for 64 entries take stays, at both ends.
+        assert!(held > 1 << 20, "{held} bytes of the storm are no test");
+        assert!(left < 40 << 10, "{left} bytes stay of {held}");
+    }
 }

@@ -165,6 +165,59 @@ fn a_path_that_swallows_what_is_marked_is_found_out() {
 }
 
 #[test]
+fn a_path_that_only_lost_everything_for_a_while_is_marked_again() {
+    let (mut net, channel) = connected([true, true]);
+    net.sides[0].path_changed();
+    // The first packets on it are lost, whatever they are.
+    net.filter = Some(Box::new(|from, _| from == 0));
+    net.send(0, channel, &[1; 5_000]);
+    net.run(Duration::from_millis(100));
+    net.filter = None;
+    net.run(Duration::from_secs(5));
+    let stats = net.sides[0].stats();
+    assert_eq!((stats.timeouts, stats.marking), (1, false));
+    let marked = net.marked[0];
+    for _ in 0..4 {
+        net.send(0, channel, &[1; 50_000]);
+        net.run(Duration::from_secs(1));
+    }
+    let stats = net.sides[0].stats();
+    assert_eq!((stats.timeouts, stats.marking), (1, true));
+    assert!(net.marked[0] > marked + 40, "{} packets", net.marked[0]);
+    assert_eq!(net.messages(1).len(), 5);
+}
+
+#[test]
+fn trials_of_a_path_that_swallows_marks_cost_a_packet_each_and_become_rare() {
+    let (mut net, channel) = connected([true, true]);
+    net.sides[0].path_changed();
+    net.swallows_marks = true;
+    net.send(0, channel, &[1; 5_000]);
+    net.run(Duration::from_secs(5));
+    let before = (net.marked[0], net.sides[0].stats());
+    assert_eq!((before.1.timeouts, before.1.marking), (1, false));
+    for _ in 0..100 {
+        net.send(0, channel, &[1; 100_000]);
+        net.run(Duration::from_secs(1));
+    }
+    let stats = net.sides[0].stats();
+    assert_eq!((stats.timeouts, stats.marking), (1, false));
+    // Of 9,000 packets those behind 64, 128, 256, ...
+    let tried = net.marked[0] - before.0;
+    assert!((5..=8).contains(&tried), "{tried}");
+    let again = stats.chunks_retransmitted - before.1.chunks_retransmitted;
+    assert!(again <= 2 * tried as u64, "{again}");
+    assert_eq!(net.messages(1).len(), 101);
+    // Once marks get through they are used.
+    net.swallows_marks = false;
+    for _ in 0..200 {
+        net.send(0, channel, &[1; 100_000]);
+        net.run(Duration::from_secs(1));
+    }
+    assert!(net.sides[0].stats().marking);
+}
+
+#[test]
 fn a_timeout_that_came_too_early_does_not_end_the_marks() {
     let (mut net, channel) = connected([true, true]);
     net.sides[0].path_changed();

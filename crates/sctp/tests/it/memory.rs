@@ -364,6 +364,43 @@ fn names_of_channels_are_bounded_by_receive_memory() {
 }
 
 #[test]
+fn names_that_wait_to_be_sent_are_bounded_beside_the_data() {
+    let config = Config::default().with_buffers(150_000, 150_000);
+    let mut net = Net::connected(6, [config.clone(), config], Link::default());
+    let channel = net.open(0, ChannelConfig::new("x"));
+    net.run(SECOND);
+    // A buffer that is full of data refuses no channel.
+    while net.sides[0]
+        .send(net.now, channel, DataKind::Binary, &[1; 10_000])
+        .is_ok()
+    {}
+    let named = |len: usize| ChannelConfig::new("l".repeat(len));
+    let many: Vec<_> = (0..1_000).map(|_| net.open(0, named(30))).collect();
+    net.open(0, named(65_535));
+    // 12 bytes come before the names.
+    net.open(0, named(150_000 - 1_000 * 42 - 65_547 - 12));
+    let now = net.now;
+    let refused = Err(Error::Misuse(Misuse::TooManyOpening));
+    assert_eq!(net.sides[0].open_channel(now, named(0)), refused);
+    // What has arrived makes room.
+    net.run(10 * SECOND);
+    let opens = |net: &Net| net.count(1, |seen| matches!(seen, Seen::Open { .. }));
+    assert_eq!(opens(&net), 1 + many.len() + 2);
+    net.open(0, named(65_535));
+    net.open(0, named(65_535));
+    let now = net.now;
+    assert_eq!(net.sides[0].open_channel(now, named(65_535)), refused);
+    // One alone may have any length, and what is closed before it was sent makes room.
+    let config = Config::default().with_buffers(4_096, 150_000);
+    let mut early = Association::new(config, Origin::seeded(5)).unwrap();
+    let longest = named(65_535).with_protocol("p".repeat(65_535));
+    let channel = early.open_channel(now, longest.clone()).unwrap();
+    assert_eq!(early.open_channel(now, named(1)), refused);
+    early.close_channel(now, channel).unwrap();
+    assert!(early.open_channel(now, longest).is_ok());
+}
+
+#[test]
 fn messages_of_unknown_size_begin_one_after_the_other() {
     // Three in parts, each nearly as large as the peer's memory.
     let config = Config::default().with_buffers(70_000, 70_000);

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use esp_sctp::{ChannelConfig, Config, Error, Misuse};
 
 use crate::{
-    forge::{Forge, I_DATA, RE_CONFIG, SACK, chunk, parameter},
+    forge::{Forge, I_DATA, RE_CONFIG, SACK, Sighted, chunk, chunks, parameter},
     link::{Link, Net, Seen},
 };
 
@@ -244,6 +244,116 @@ fn a_peer_that_asks_for_all_streams_gets_all() {
     assert_eq!(asked.net.count(1, closing), channels.len());
 }
 
+/// The streams that an outgoing reset request names.
+fn named(request: &[u8]) -> usize {
+    assert_eq!(request[..2], [0, 13]);
+    let len = usize::from(u16::from_be_bytes([request[2], request[3]]));
+    (len - 16) / 2
+}
+
+#[test]
+fn a_request_names_as_many_streams_as_a_packet_holds() {
+    let mut net = Net::connected(3, Default::default(), Link::default());
+    let channels: Vec<_> = (0..5_000)
+        .map(|_| net.open(0, ChannelConfig::new("x")))
+        .collect();
+    net.run(5 * SECOND);
+    let requests = Rc::new(RefCell::new([Vec::new(), Vec::new()]));
+    let seen = Rc::clone(&requests);
+    net.filter = Some(Box::new(move |from, packet| {
+        let asks = |chunk: &Sighted| chunk.kind == RE_CONFIG && chunk.value[1] == 13;
+        let asked = chunks(packet).into_iter().filter(asks);
+        seen.borrow_mut()[from].extend(asked.map(|chunk| named(&chunk.value)));
+        false
+    }));
+    let began = net.now;
+    for channel in &channels {
+        net.sides[0].close_channel(began, *channel).unwrap();
+    }
+    net.run_until(60 * SECOND, |net| {
+        (0..2).all(|side| net.count(side, |seen| matches!(seen, Seen::Closed(_))) == 5_000)
+    });
+    // 1,160 bytes; the first channel did not wait for the others. Both sides name all.
+    let whole = (1_160 - 12 - 20 - 32) / 2;
+    let requests = requests.borrow();
+    assert_eq!(requests[0][..3], [1, whole, whole]);
+    assert_eq!(requests[0].iter().sum::<usize>(), 5_000);
+    assert_eq!(requests[0].len(), 1 + 4_999usize.div_ceil(whole));
+    assert_eq!(requests[1], requests[0]);
+    // A round trip has 20 ms.
+    let rounds = requests[0].len() as u32 + 1;
+    assert!(net.now - began <= rounds * Duration::from_millis(20));
+}
+
+#[test]
+fn a_peer_that_denies_a_long_list_is_asked_for_less() {
+    let mut forge = Forge::connected(Config::default());
+    // Nothing has to arrive before these can be reset.
+    let channels: Vec<_> = (0..600)
+        .map(|stream| {
+            let config = ChannelConfig::new("x").negotiated(stream);
+            forge.net.open(0, config)
+        })
+        .collect();
+    let now = forge.net.now;
+    for channel in &channels {
+        forge.net.sides[0].close_channel(now, *channel).unwrap();
+    }
+    forge.net.flush();
+    let mut heard = forge.heard();
+    let mut asked = Vec::new();
+    for outcome in [1, 2, 1, 2, 1].map(|outcome| [0, 0, 0, outcome]) {
+        let request = heard.iter().find(|chunk| chunk.kind == RE_CONFIG).unwrap();
+        asked.push(named(&request.value));
+        let answer = [&request.value[4..8], &outcome].concat();
+        heard = forge.tell(&[chunk(RE_CONFIG, 0, &parameter(16, &answer))]);
+    }
+    // When a short list is denied, its channels end, and their streams are not used again.
+    assert_eq!(asked, [1, 548, 240, 240, 119]);
+    let closed = |seen: &Seen| matches!(seen, Seen::Closed(_));
+    assert_eq!(forge.net.count(0, closed), 240);
+}
+
+#[test]
+fn a_request_for_a_path_that_took_more_is_repeated_as_it_was() {
+    let mut net = Net::connected(3, Default::default(), Link::default());
+    for side in &mut net.sides {
+        side.set_largest_packet(4_000);
+    }
+    let channels: Vec<_> = (0..1_500)
+        .map(|_| net.open(0, ChannelConfig::new("x")))
+        .collect();
+    net.run(5 * SECOND);
+    assert_eq!(net.sides[0].packet_size(), 4_000);
+    let requests = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&requests);
+    net.filter = Some(Box::new(move |from, packet| {
+        let asks = |chunk: &Sighted| chunk.kind == RE_CONFIG && chunk.value.len() > 1_160;
+        let mut asked = seen.borrow_mut();
+        let before = asked.len();
+        if from == 0 {
+            asked.extend(chunks(packet).into_iter().filter(asks));
+        }
+        // The first is lost.
+        before == 0 && asked.len() == 1
+    }));
+    let now = net.now;
+    for channel in &channels {
+        net.sides[0].close_channel(now, *channel).unwrap();
+    }
+    net.run(Duration::from_millis(50));
+    assert_eq!(requests.borrow().len(), 1);
+    for side in &mut net.sides {
+        side.set_largest_packet(0);
+    }
+    net.run_until(60 * SECOND, |net| {
+        (0..2).all(|side| net.count(side, |seen| matches!(seen, Seen::Closed(_))) == 1_500)
+    });
+    let requests = requests.borrow();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[0] == requests[1]);
+}
+
 #[test]
 fn a_reset_waits_for_the_messages_before_it() {
     // RFC 6525 §5.2.2: "in progress" until all up to the sender's last TSN has come.
@@ -262,7 +372,7 @@ fn a_reset_waits_for_the_messages_before_it() {
     let sack = [forge.first[0].to_be_bytes(), [0, 1, 0, 0], [0; 4]].concat();
     forge.tell(&[chunk(SACK, 0, &sack)]);
     let ask = [reset(first, first.wrapping_add(2), stream)];
-    let outcomes = |heard: &[crate::forge::Sighted]| -> Vec<u8> {
+    let outcomes = |heard: &[Sighted]| -> Vec<u8> {
         let answers = heard.iter().filter(|chunk| chunk.kind == RE_CONFIG);
         answers
             .filter(|chunk| chunk.value[..2] == [0, 16])
