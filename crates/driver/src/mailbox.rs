@@ -186,7 +186,16 @@ impl Mailbox {
         let gone = locked(&self.inner).closed.then(|| handler.take()).flatten();
         drop(handler);
         drop(gone);
+        // Closed just now by somebody who did not wait, and found the handler in use.
+        self.sweep();
         more
+    }
+
+    /// Takes the handler away if the mailbox is closed and no delivery under way will do so.
+    fn sweep(&self) {
+        if locked(&self.inner).closed {
+            drop(self.handler.try_lock().ok().and_then(|mut it| it.take()));
+        }
     }
 
     /// Takes the application away after a call of it panicked.
@@ -310,6 +319,35 @@ mod tests {
         fn on_data(&mut self, _: DataFrame<'_>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn who_closes_while_a_delivery_ends_leaves_no_handler_behind() {
+        // The moment that matters is short: now and then it is hit.
+        for _ in 0..500 {
+            let count = Arc::<AtomicUsize>::default();
+            let handler = Box::new(Counter(Arc::clone(&count)));
+            let mailbox = Mailbox::new(handler, 1_000, Box::new(|| {}));
+            mailbox.put(Event::Data(DataFrame {
+                kind: DataKind::Binary,
+                stream_id: 0,
+                data: b"",
+            }));
+            thread::scope(|scope| {
+                scope.spawn(|| mailbox.deliver(100, &mut Desk::default()));
+                mailbox.close(false);
+            });
+            assert_eq!(Arc::strong_count(&count), 1);
+        }
+        // A delivery that has looked already whether the mailbox is closed.
+        let count = Arc::<AtomicUsize>::default();
+        let handler = Box::new(Counter(Arc::clone(&count)));
+        let mailbox = Mailbox::new(handler, 1_000, Box::new(|| {}));
+        let delivering = locked(&mailbox.handler);
+        mailbox.close(false);
+        drop(delivering);
+        mailbox.sweep();
+        assert_eq!(Arc::strong_count(&count), 1);
     }
 
     #[test]

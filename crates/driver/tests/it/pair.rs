@@ -11,7 +11,7 @@ use esp_peer::{
 use esp_wire::{AudioInfo, Codec, DataFrame, DataKind, Direction, Frame, Role, Signal, VideoInfo};
 
 /// Longer than anything takes on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a handler was told.
 #[derive(Debug, PartialEq)]
@@ -169,6 +169,8 @@ pub(crate) fn config(role: Role) -> PeerConfig {
         .with_certificate(certificate.clone())
         .with_loopback();
     config.automatic_channel = ChannelConfig::new("data");
+    // A machine that takes its time is no failure.
+    config.connect_timeout = PATIENCE;
     config
 }
 

@@ -73,7 +73,7 @@ impl Coturn {
         let parts = [leaf.0.to_pem().unwrap(), middle.0.to_pem().unwrap()];
         std::fs::write(&chain, parts.concat()).unwrap();
         std::fs::write(&key, leaf.1.private_key_to_pem_pkcs8().unwrap()).unwrap();
-        let [plain, secured] = [(); 2].map(|()| free_port());
+        let [plain, secured] = free_ports();
         let file = |what: &str, path: &PathBuf| format!("--{what}={}", path.display());
         let mut child = Command::new("turnserver")
             .args(["-n", "--no-cli", "--lt-cred-mech", "--user=user:secret"])
@@ -122,15 +122,18 @@ impl Drop for Coturn {
     }
 }
 
-/// A port that neither a TCP nor a UDP socket has.
-fn free_port() -> SocketAddr {
-    loop {
-        let listener = TcpListener::bind((HOME, 0)).unwrap();
-        let local = listener.local_addr().unwrap();
-        if UdpSocket::bind(local).is_ok() {
-            return local;
+/// Two ports that neither a TCP nor a UDP socket has.
+fn free_ports() -> [SocketAddr; 2] {
+    let held = [(); 2].map(|()| {
+        loop {
+            let listener = TcpListener::bind((HOME, 0)).unwrap();
+            let local = listener.local_addr().unwrap();
+            if let Ok(socket) = UdpSocket::bind(local) {
+                return (listener, socket);
+            }
         }
-    }
+    });
+    held.map(|(listener, _)| listener.local_addr().unwrap())
 }
 
 #[test]
@@ -151,7 +154,10 @@ fn a_call_passes_over_turn_in_dtls() {
 
 #[test]
 fn a_server_that_is_not_there_is_told_in_words() {
-    let nobody = free_port();
+    // The port of a socket that hears somebody else alone, so that no other gets it.
+    let held = UdpSocket::bind((HOME, 0)).unwrap();
+    held.connect((HOME, 9)).unwrap();
+    let nobody = held.local_addr().unwrap();
     let url = format!("turns:{nobody}?transport=udp");
     let reason = failure(&url, ServerTrust::default());
     assert!(reason.contains("refused"), "{reason}");

@@ -1,6 +1,6 @@
 //! The generator in real time: pace, sharing, keyframes, stopping.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use esp_media::source::{Melody, TestPicture, VideoFile};
@@ -12,7 +12,8 @@ use esp_wire::{AudioInfo, Codec, Frame};
 
 use crate::support::{Dir, SMALL, clip, h264, types};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A frame as a sink got it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,19 @@ impl FrameSink for Sink {
     fn on_audio(&mut self, frame: Frame<'_>) {
         let _ = self.0.send(Got::Audio(frame.pts, frame.data.to_vec()));
     }
+
+    fn on_video(&mut self, frame: Frame<'_>, keyframe: bool) {
+        let _ = self
+            .0
+            .send(Got::Video(frame.pts, frame.data.to_vec(), keyframe));
+    }
+}
+
+/// A sink that hands each picture over, and waits until it is taken.
+struct Handing(SyncSender<Got>);
+
+impl FrameSink for Handing {
+    fn on_audio(&mut self, _: Frame<'_>) {}
 
     fn on_video(&mut self, frame: Frame<'_>, keyframe: bool) {
         let _ = self
@@ -78,6 +92,18 @@ fn take(receiver: &Receiver<Got>, mut enough: impl FnMut(&[Got]) -> bool) -> Vec
         got.push(receiver.recv_timeout(PATIENCE).expect("frames go on"));
     }
     got
+}
+
+/// Pictures alone, from a generator whose sinks are not isolated: the next one is made when the last one was taken.
+fn start_handing(generator: &Generator) -> (Box<dyn Capture>, Receiver<Got>) {
+    let (sender, receiver) = sync_channel(0);
+    let settings = CaptureSettings {
+        audio: None,
+        ..both(Codec::Opus)
+    };
+    let mut capture = generator.capture();
+    capture.start(settings, Box::new(Handing(sender))).unwrap();
+    (capture, receiver)
 }
 
 fn videos(got: &[Got]) -> Vec<(Duration, &[u8], bool)> {
@@ -142,7 +168,9 @@ fn frames_come_at_their_pace() {
 
 #[test]
 fn a_frame_is_encoded_once_for_all() {
-    let generator = generator();
+    // Without queues, which on a slow machine may be full for one and not for the other.
+    let config = GeneratorConfig::test_signal(SMALL).unwrap();
+    let generator = Generator::new(config.with_isolated_sinks(false)).unwrap();
     let (_first, one) = start(&generator, both(Codec::Opus));
     let (_second, two) = start(&generator, both(Codec::Opus));
     let (_third, three) = start(&generator, both(Codec::Pcma));
@@ -166,17 +194,15 @@ fn a_keyframe_comes_when_it_is_asked_for() {
     let config = GeneratorConfig::test_signal(SMALL).unwrap();
     let config = config.with_keyframe_interval(Duration::ZERO);
     let generator = Generator::new(config.with_isolated_sinks(false)).unwrap();
-    let settings = CaptureSettings {
-        audio: None,
-        ..both(Codec::Opus)
-    };
-    let (capture, receiver) = start(&generator, settings);
+    let (capture, receiver) = start_handing(&generator);
     take(&receiver, |got| videos(got).iter().any(|video| video.2));
-    take(&receiver, |got| videos(got).len() >= 3);
+    let got = take(&receiver, |got| got.len() >= 10);
+    assert!(videos(&got).iter().all(|video| !video.2));
     capture.request_keyframe();
     capture.set_video_bitrate(500_000);
-    let got = take(&receiver, |got| videos(got).iter().any(|video| video.2));
-    assert!(got.len() < 20, "{}", got.len());
+    // One picture may have been on its way.
+    let got = take(&receiver, |got| got.len() >= 2);
+    assert!(videos(&got).iter().any(|video| video.2));
 }
 
 #[test]
@@ -204,6 +230,7 @@ fn a_file_is_sent_and_requests_jump() {
     let file = VideoFile::open(&path, Some(50)).unwrap();
     let config = GeneratorConfig::new()
         .with_encoded_video(file)
+        .with_isolated_sinks(false)
         .with_keyframe_interval(Duration::ZERO);
     let generator = Generator::new(config).unwrap();
     let mut capture = generator.capture();
@@ -211,19 +238,16 @@ fn a_file_is_sent_and_requests_jump() {
     assert!(supported.audio.is_empty() && !supported.video[0].adjustable);
     let refused = capture.start(both(Codec::Opus), Box::new(Sink(channel().0)));
     assert!(matches!(refused, Err(Error::Misuse(_))));
-    let (sender, receiver) = channel();
-    let settings = CaptureSettings {
-        audio: None,
-        ..both(Codec::Opus)
-    };
-    capture.start(settings, Box::new(Sink(sender))).unwrap();
+    let (capture, receiver) = start_handing(&generator);
     let got = take(&receiver, |got| got.len() >= 3);
     assert!(videos(&got)[0].2 && !videos(&got)[1].2);
     capture.request_keyframe();
-    let got = take(&receiver, |got| videos(got).iter().any(|video| video.2));
+    // One picture may have been on its way.
+    let got = take(&receiver, |got| got.len() >= 2);
+    let got = videos(&got);
+    let key = got.iter().find(|video| video.2).expect("it jumps");
     // Its first start code may be a byte shorter.
-    assert!(frames[20].ends_with(&videos(&got).last().unwrap().1[1..]));
-    assert!(got.len() < 15, "{}", got.len());
+    assert!(frames[20].ends_with(&key.1[1..]));
 }
 
 #[test]

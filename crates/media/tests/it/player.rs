@@ -14,7 +14,8 @@ use esp_wire::{AudioInfo, Codec, Frame};
 
 use crate::support::{Dir, SMALL, clip, h264, sine, tone_share};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const OPUS: AudioInfo = AudioInfo {
     codec: Codec::Opus,

@@ -12,9 +12,10 @@ use super::*;
 #[test]
 fn a_port_where_nobody_listens_is_told_and_others_hear_nothing_of_it() {
     let any = "127.0.0.1:0".parse().unwrap();
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .unwrap();
+    // A port that nobody else gets meanwhile; its socket hears somebody else alone.
+    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    held.connect("127.0.0.1:9").unwrap();
+    let nobody = held.local_addr().unwrap();
     let (far, somebody) = Socket::bind(any, &DriverConfig::default()).unwrap();
     let (mut near, _) = Socket::bind(any, &DriverConfig::default()).unwrap();
     let mut poll = Poll::new().unwrap();

@@ -241,17 +241,15 @@ fn bytes_go_both_ways_until_the_far_end_closes() {
 
 #[test]
 fn a_port_where_nobody_listens_is_told_in_words() {
-    let remote = StdListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A port that the system gives to nobody by chance.
+    let remote = "127.0.0.1:1".parse().unwrap();
     let mut bench = bench();
     // The system may refuse at once or later.
     let reason = match bench.open(Transport::Tcp, remote, None) {
         Ok(()) => bench.close_reason(),
         Err(reason) => reason,
     };
-    assert!(reason.starts_with(&remote.to_string()), "{reason}");
+    assert!(reason.starts_with("127.0.0.1:1: "), "{reason}");
     assert!(reason.to_lowercase().contains("refused"), "{reason}");
 }
 
@@ -282,7 +280,8 @@ fn a_server_that_keeps_silent_is_given_up() {
     let (held, holder) = channel::<StdStream>();
     let (remote, _thread) = server(move |stream| held.send(stream).unwrap());
     let mut bench = bench();
-    bench.config.stream_connect_timeout = Duration::from_millis(50);
+    // Long enough for the connection, which the system makes by itself.
+    bench.config.stream_connect_timeout = Duration::from_secs(1);
     bench
         .open(Transport::Tls, remote, Some("turn.example"))
         .unwrap();
