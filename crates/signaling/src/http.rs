@@ -35,6 +35,30 @@ pub(crate) struct Reply {
     pub(crate) url: Url,
 }
 
+/// A request of any kind, for one exchange without redirects.
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) url: &'a Url,
+    /// Names and values; those of secrets are never logged.
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: Option<&'a str>,
+    pub(crate) timeout: Duration,
+}
+
+/// The answer to one, of any status.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header's text, the first one of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
 /// A client that keeps its connections.
 pub(crate) struct Http {
     agent: Agent,
@@ -86,17 +110,7 @@ impl Http {
                 url = next;
                 continue;
             }
-            let body = response
-                .body_mut()
-                .with_config()
-                .limit(self.most)
-                .read_to_string()
-                .map_err(|error| {
-                    Error::Malformed(format!(
-                        "the answer of {} is no text: {error}",
-                        url.origin()
-                    ))
-                })?;
+            let body = self.text_of(&mut response, &url)?;
             return Ok(Reply { status, body, url });
         }
         Err(Error::Refused(format!(
@@ -129,14 +143,67 @@ impl Http {
                 .build()
                 .call(),
         };
-        sent.map_err(|error| {
-            let why = match &error {
-                ureq::Error::Io(error) => esp_trust::words_of_io(error),
-                other => other.to_string(),
-            };
-            Error::Unreachable(format!("{} cannot be reached: {why}", url.origin()))
+        sent.map_err(|error| unreachable(url, &error))
+    }
+
+    /// Sends a request, whose answer may be a redirect.
+    pub(crate) fn exchange(&self, request: &Request<'_>) -> Result<Answer, Error> {
+        let (url, patience) = (request.url, request.timeout);
+        let mut head = ureq::http::Request::builder()
+            .method(request.method)
+            .uri(url.to_string());
+        for (name, value) in request.headers {
+            head = head.header(*name, *value);
+        }
+        let odd = |error: ureq::http::Error| Error::Misuse(format!("no such request: {error}"));
+        let sent = match request.body {
+            Some(text) => {
+                let request = head.body(text).map_err(odd)?;
+                let timed = self.agent.configure_request(request);
+                let timed = timed.timeout_global(Some(patience));
+                self.agent.run(timed.build())
+            }
+            None => {
+                let request = head.body(()).map_err(odd)?;
+                let timed = self.agent.configure_request(request);
+                let timed = timed.timeout_global(Some(patience));
+                self.agent.run(timed.build())
+            }
+        };
+        let mut response = sent.map_err(|error| unreachable(url, &error))?;
+        let body = self.text_of(&mut response, url)?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
         })
     }
+
+    fn text_of(
+        &self,
+        response: &mut ureq::http::Response<ureq::Body>,
+        url: &Url,
+    ) -> Result<String, Error> {
+        response
+            .body_mut()
+            .with_config()
+            .limit(self.most)
+            .read_to_string()
+            .map_err(|error| {
+                Error::Malformed(format!(
+                    "the answer of {} is no text: {error}",
+                    url.origin()
+                ))
+            })
+    }
+}
+
+fn unreachable(url: &Url, error: &ureq::Error) -> Error {
+    let why = match error {
+        ureq::Error::Io(error) => esp_trust::words_of_io(error),
+        other => other.to_string(),
+    };
+    Error::Unreachable(format!("{} cannot be reached: {why}", url.origin()))
 }
 
 /// Puts TLS of our own settings on a connection; ureq's own takes neither a pin nor other roots.

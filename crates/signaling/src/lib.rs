@@ -2,8 +2,8 @@
 //!
 //! A signaling carries session descriptions, candidates, byes and messages of the application between
 //! two peers, and says which of them offers and which STUN and TURN servers there are. [`AppRtc`] talks
-//! to a room server of that protocol; [`pair`] joins two ends in one process. Anything else is an
-//! implementation of the trait.
+//! to a room server of that protocol; [`Whip`] publishes to a media server over HTTP and [`Whep`] plays
+//! from one; [`pair`] joins two ends in one process. Anything else is an implementation of the trait.
 
 mod apprtc;
 mod error;
@@ -12,6 +12,7 @@ mod pair;
 mod tls;
 mod traits;
 mod url;
+mod whip;
 
 pub use apprtc::{AppRtc, AppRtcConfig, Retry};
 pub use error::Error;
@@ -19,3 +20,4 @@ pub use esp_trust::{OTHER_NAME, UNTRUSTED};
 pub use pair::{Pair, pair};
 pub use tls::Trust;
 pub use traits::{IceCause, IceInfo, Signaling, SignalingEvents};
+pub use whip::{NEEDS_TOKEN, Whep, Whip, WhipAuth, WhipConfig};

@@ -36,6 +36,9 @@ pub trait Signaling: Send {
     /// Those of the implementation.
     fn stop(&mut self) -> Result<(), Error>;
 
+    /// A connection begins: what the one before said means nothing any more. Most signalings need not know.
+    fn connection_begins(&mut self) {}
+
     /// How far it carries candidates after the first description.
     fn trickle(&self) -> Trickle {
         Trickle::Full

@@ -18,9 +18,8 @@ pub(crate) struct Url {
 
 impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let wrong = |reason: &str| {
-            Error::Misuse(format!("{text:?} is not a URL of a room server: {reason}"))
-        };
+        let wrong =
+            |reason: &str| Error::Misuse(format!("{text:?} is not a URL of a server: {reason}"));
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| wrong("it must begin with http:// or https://"))?;
@@ -110,13 +109,40 @@ impl Url {
         let path = match link.strip_prefix('/') {
             Some(rest) => format!("/{rest}"),
             None => {
-                let folder = self.path.split('?').next().unwrap_or_default();
-                let folder = &folder[..=folder.rfind('/').unwrap_or(0)];
-                format!("{folder}{link}")
+                let here = self.path.split('?').next().unwrap_or_default();
+                match link.starts_with('?') {
+                    true => format!("{here}{link}"),
+                    false => format!("{}{link}", &here[..=here.rfind('/').unwrap_or(0)]),
+                }
             }
         };
-        Url::parse(&format!("{}{path}", self.origin()))
+        Url::parse(&format!("{}{}", self.origin(), without_dots(&path)))
     }
+}
+
+/// A path without its `.` and `..` segments (RFC 3986 §5.2.4).
+fn without_dots(path: &str) -> String {
+    let (path, query) = match path.find(['?', '#']) {
+        Some(at) => path.split_at(at),
+        None => (path, ""),
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if last {
+                    kept.push("");
+                }
+            }
+            other => kept.push(other),
+        }
+    }
+    format!("/{}{query}", kept.join("/"))
 }
 
 impl fmt::Display for Url {
@@ -156,6 +182,9 @@ mod tests {
             ("x", "http://a:1/b/x"),
             ("//b/x", "http://b/x"),
             ("https://c/", "https://c/"),
+            ("../x/./y?../z", "http://a:1/x/y?../z"),
+            ("../../x/..", "http://a:1/"),
+            ("?e", "http://a:1/b/c?e"),
         ] {
             assert_eq!(base.join(link).unwrap().to_string(), full);
         }

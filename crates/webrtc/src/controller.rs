@@ -130,7 +130,12 @@ impl Controller {
             Step::UpdateIceInfo { role, servers } => {
                 self.on_peer(|peer| peer.update_ice_info(role, &servers));
             }
-            Step::NewConnection => self.on_peer(|peer| peer.new_connection()),
+            Step::NewConnection => {
+                if let Some(signaling) = &mut self.signaling {
+                    signaling.connection_begins();
+                }
+                self.on_peer(|peer| peer.new_connection());
+            }
             Step::PeerMessage(signal) => self.hand_to_peer(signal),
             Step::SignalingRestored => self.on_peer(|peer| peer.signaling_restored()),
             Step::Disconnect => self.on_peer(|peer| peer.disconnect()),

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use super::Retry;
 
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     retry: Retry,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(retry: Retry) -> Self {
+    pub(crate) fn new(retry: Retry) -> Self {
         Backoff { retry, failures: 0 }
     }
 
     /// The delay after one more failure; none when it is time to give up.
-    pub(super) fn next(&mut self) -> Option<Duration> {
+    pub(crate) fn next(&mut self) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
         if self.retry.attempts.is_some_and(|most| self.failures > most) {
             return None;
@@ -27,11 +27,11 @@ impl Backoff {
     }
 
     /// The delay after a full room, which is no failure.
-    pub(super) fn full(&self) -> Duration {
+    pub(crate) fn full(&self) -> Duration {
         jittered(self.retry.full)
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -10,7 +10,7 @@
 //!    any more is the room joined anew.
 //! 7. Leaving: `POST B/leave/{room}/{client}`, `bye`, `DELETE {wss_post_url}/{room}/{client}`, close.
 
-mod backoff;
+pub(crate) mod backoff;
 mod config;
 mod conversation;
 mod message;

@@ -5,6 +5,9 @@ mod apprtc;
 mod fake;
 mod pairs;
 mod secure;
+mod studio;
+mod whip;
+mod whip_places;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;

@@ -26,6 +26,14 @@ fn tls_in(
     fake: &Fake,
     change: impl FnOnce(&mut rcgen::CertificateParams),
 ) -> (SocketAddr, String, Vec<u8>) {
+    tls_at(fake.address, change)
+}
+
+/// TLS before whatever listens there.
+pub(crate) fn tls_at(
+    plain: SocketAddr,
+    change: impl FnOnce(&mut rcgen::CertificateParams),
+) -> (SocketAddr, String, Vec<u8>) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut terms = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     change(&mut terms);
@@ -41,7 +49,7 @@ fn tls_in(
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    let (config, plain) = (Arc::new(config), fake.address);
+    let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

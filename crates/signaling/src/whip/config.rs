@@ -1,0 +1,257 @@
+//! Which endpoint, as whom, and how patiently.
+
+use std::fmt;
+use std::time::Duration;
+
+use esp_wire::Trickle;
+
+use crate::url::Url;
+use crate::{Error, Retry, Trust};
+
+/// What the server wants to know of its client (RFC 9725 §4.7). `Debug` never shows a secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhipAuth {
+    /// Nothing, or it stands in the URL.
+    #[default]
+    None,
+    /// A bearer token (RFC 6750 §2.1).
+    Bearer(String),
+    /// A user with a password (RFC 7617).
+    Basic {
+        /// Without a colon.
+        user: String,
+        /// Any text.
+        password: String,
+    },
+}
+
+impl fmt::Debug for WhipAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WhipAuth::None => "None",
+            WhipAuth::Bearer(_) => "Bearer(..)",
+            WhipAuth::Basic { .. } => "Basic(..)",
+        })
+    }
+}
+
+impl WhipAuth {
+    /// The value of `Authorization`.
+    pub(super) fn header(&self) -> Option<String> {
+        match self {
+            WhipAuth::None => None,
+            WhipAuth::Bearer(token) => Some(format!("Bearer {token}")),
+            WhipAuth::Basic { user, password } => {
+                Some(format!("Basic {}", base64(&format!("{user}:{password}"))))
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |what: &str| Err(Error::Misuse(what.to_owned()));
+        match self {
+            // RFC 6750 §2.1: b64token.
+            WhipAuth::Bearer(token)
+                if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) =>
+            {
+                wrong("a bearer token is plain ASCII without spaces")
+            }
+            // RFC 7617 §2.
+            WhipAuth::Basic { user, password }
+                if user.contains(':') || format!("{user}{password}").contains(char::is_control) =>
+            {
+                wrong("a user has no colon, and neither user nor password a control character")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// RFC 4648 §4.
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for group in text.as_bytes().chunks(3) {
+        let mut bits = 0_u32;
+        for at in 0..3 {
+            bits = bits << 8 | u32::from(group.get(at).copied().unwrap_or_default());
+        }
+        for at in 0..4 {
+            let index = (bits >> (18 - 6 * at) & 63) as usize;
+            out.push(match at <= group.len() {
+                true => char::from(LETTERS[index]),
+                false => '=',
+            });
+        }
+    }
+    out
+}
+
+/// Settings of a [`Whip`](crate::Whip) or [`Whep`](crate::Whep) client. `Debug` shows neither token nor path.
+#[derive(Clone)]
+pub struct WhipConfig {
+    pub(super) url: Url,
+    pub(super) auth: WhipAuth,
+    pub(super) trust: Trust,
+    pub(super) retry: Retry,
+    pub(super) longest_wait: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) queue: usize,
+    pub(super) answer_size: u64,
+    pub(super) trickle: Trickle,
+    pub(super) asks_options: bool,
+}
+
+impl fmt::Debug for WhipConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhipConfig")
+            .field("server", &self.url.origin())
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WhipConfig {
+    /// The endpoint of an `https` or `http` URL.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] in words, when it is none.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let url = Url::parse(url)?;
+        if !matches!(url.scheme.as_str(), "http" | "https") {
+            return Err(Error::Misuse(format!(
+                "a WHIP or WHEP server is reached by https or http, not by {}",
+                url.scheme
+            )));
+        }
+        Ok(WhipConfig {
+            url,
+            auth: WhipAuth::None,
+            trust: Trust::Public,
+            retry: Retry::default(),
+            longest_wait: Duration::from_secs(300),
+            request_timeout: Duration::from_secs(10),
+            queue: 256,
+            answer_size: 256 * 1024,
+            trickle: Trickle::Full,
+            asks_options: true,
+        })
+    }
+
+    /// With this token or password; none by default.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for one that cannot stand in a header.
+    pub fn with_auth(mut self, auth: WhipAuth) -> Result<Self, Error> {
+        auth.check()?;
+        self.auth = auth;
+        Ok(self)
+    }
+
+    /// With this belief in certificates; of public authorities by default.
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// With these delays between attempts; a longer `Retry-After` of the server counts.
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// With no `Retry-After` heeded beyond this; 5 minutes by default.
+    pub fn with_longest_wait(mut self, wait: Duration) -> Self {
+        self.longest_wait = wait;
+        self
+    }
+
+    /// With this patience for one request; 10 s by default.
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// With this many messages waiting to be sent at most; 256 by default.
+    pub fn with_queue(mut self, messages: usize) -> Self {
+        self.queue = messages.max(1);
+        self
+    }
+
+    /// With answers of this many bytes at most; 256 KiB by default.
+    pub fn with_answer_size(mut self, bytes: u64) -> Self {
+        self.answer_size = bytes;
+        self
+    }
+
+    /// With all candidates in the offer, which waits for them ([`Trickle::Half`], [`Trickle::None`]), for servers that
+    /// take none later; by default ([`Trickle::Full`]) the offer goes at once and candidates follow.
+    pub fn with_trickle(mut self, trickle: Trickle) -> Self {
+        self.trickle = trickle;
+        self
+    }
+
+    /// With or without an `OPTIONS` request before the offer; with it by default. Servers that tell ICE servers there
+    /// spare a call behind NATs a second round of gathering; those that do not tell them with the answer.
+    pub fn with_options_request(mut self, asks: bool) -> Self {
+        self.asks_options = asks;
+        self
+    }
+
+    /// Whether a token would go over the network unsecured: it is set, the URL is `http`, and not of this host.
+    pub fn exposes_secret(&self) -> bool {
+        self.auth != WhipAuth::None && !self.url.is_secure() && !is_loopback(&self.url.host)
+    }
+}
+
+/// Whether what is sent there never leaves this host.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_written_and_never_shown() {
+        // RFC 7617 §2 and RFC 4648 §10.
+        let basic = WhipAuth::Basic {
+            user: "Aladdin".into(),
+            password: "open sesame".into(),
+        };
+        let header = basic.header().unwrap();
+        assert_eq!(header, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        for (text, encoded) in [("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(text), encoded);
+        }
+        let config = WhipConfig::new("https://a/live/secret-key").unwrap();
+        let config = config.with_auth(basic).unwrap();
+        let shown = format!("{config:?}");
+        assert!(
+            !shown.contains("sesame") && !shown.contains("secret-key"),
+            "{shown}"
+        );
+        assert!(!config.exposes_secret());
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        assert!(WhipConfig::new("wss://a/b").is_err());
+        let config = WhipConfig::new("http://a/b").unwrap();
+        for auth in [
+            WhipAuth::Bearer("a\r\nb: c".into()),
+            WhipAuth::Bearer(String::new()),
+            WhipAuth::Basic {
+                user: "a:b".into(),
+                password: String::new(),
+            },
+        ] {
+            assert!(config.clone().with_auth(auth).is_err());
+        }
+        let bearer = config.with_auth(WhipAuth::Bearer("x".into())).unwrap();
+        assert!(bearer.exposes_secret());
+    }
+}
