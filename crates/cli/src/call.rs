@@ -33,7 +33,8 @@ pub(crate) fn run(arguments: Call, printer: Printer) -> Result<(), Failure> {
     let inputs = Inputs::listen()?;
     let session = Session::open(plan, inputs.inbox(), printer)?;
     if let Some(path) = &arguments.send_file {
-        session.channels.send_file(path).map_err(Failure::Failed)?;
+        let queued = session.channels.send_file(path);
+        queued.map_err(|why| Failure::of_option("--send-file", why))?;
     }
     printer.words("A line is chat, Ctrl-C leaves. Times are UTC.");
     announce(&session, &inputs);

@@ -18,6 +18,18 @@ impl Failure {
         Failure::Failed(error.to_string())
     }
 
+    /// A failure of the file or directory that an option names; `why` begins with its path.
+    pub(crate) fn of_option(option: &str, why: impl fmt::Display) -> Self {
+        Failure::Failed(format!("{option} {why}"))
+    }
+
+    /// The same of a directory that is to be written to.
+    pub(crate) fn of_directory(option: &str, why: impl fmt::Display) -> Self {
+        Failure::Failed(format!(
+            "{option} {why}; name a directory that this program may make or write to"
+        ))
+    }
+
     /// Says it on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("esp-webrtc: {self}");

@@ -35,7 +35,7 @@ pub(crate) fn open(options: &MediaOptions) -> Result<Sources, Failure> {
             "a melody".to_owned()
         }
         Some(path) => {
-            let wav = WavFile::open(path).map_err(Failure::of)?;
+            let wav = WavFile::open(path).map_err(|why| Failure::of_option("--audio", why))?;
             let words = format!("{} ({:.1} s, in a loop)", path.display(), wav.seconds());
             config = config.with_audio(wav);
             words
@@ -53,7 +53,8 @@ pub(crate) fn open(options: &MediaOptions) -> Result<Sources, Failure> {
             )
         }
         Some(path) => {
-            let file = VideoFile::open(path, options.fps).map_err(Failure::of)?;
+            let file = VideoFile::open(path, options.fps)
+                .map_err(|why| Failure::of_option("--video", why))?;
             let seconds = file.duration().as_secs_f64();
             config = config.with_encoded_video(file);
             format!("{} ({seconds:.1} s of H.264, in a loop)", path.display())
@@ -74,7 +75,7 @@ pub(crate) fn players(
     let dir = options.record.clone();
     if let Some(dir) = &dir {
         // Found out now, not with the first call.
-        Recording::new(dir, "call").map_err(Failure::of)?;
+        Recording::new(dir, "call").map_err(|why| Failure::of_directory("--record", why))?;
     }
     Ok(move || {
         let mut config = PlayerConfig::new();

@@ -35,7 +35,8 @@ pub(crate) fn start(
     if options.lan {
         let addresses = lan_addresses()?;
         let names: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-        let identity = Identity::keep(&state_dir(options)?, &names).map_err(Failure::of)?;
+        let identity = Identity::keep(&state_dir(options)?, &names)
+            .map_err(|why| Failure::of_directory("--state", why))?;
         let tls = TlsConfig::from_identity(&identity).map_err(Failure::of)?;
         config = config.with_listener(Listener::lan(options.lan_port, tls, &addresses));
         fingerprint = Some(identity.fingerprint_text());

@@ -75,10 +75,9 @@ impl Session {
         } = media::open(plan.media)?;
         let store = match &plan.link.files {
             None => None,
-            Some(dir) => Some(
-                Store::open(dir, plan.link.quota)
-                    .map_err(|error| Failure::Failed(format!("{}: {error}", dir.display())))?,
-            ),
+            Some(dir) => Some(Store::open(dir, plan.link.quota).map_err(|error| {
+                Failure::of_directory("--files", format_args!("{}: {error}", dir.display()))
+            })?),
         };
         let mut peer = PeerConfig::default()
             .with_data_channels(true)

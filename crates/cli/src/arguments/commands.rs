@@ -152,7 +152,9 @@ impl Probe {
         let Some(path) = &self.server_ca else {
             return Ok(ServerTrust::default());
         };
-        let words = |why: String| Failure::Failed(format!("{}: {why}", path.display()));
+        let words = |why: String| {
+            Failure::of_option("--server-ca", format_args!("{}: {why}", path.display()))
+        };
         let pem = std::fs::read(path).map_err(|error| words(error.to_string()))?;
         ServerTrust::of_pem(&pem).map_err(words)
     }

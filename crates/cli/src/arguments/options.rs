@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use esp_webrtc::PeerConfig;
+use esp_webrtc::driver::ServerTrust;
 use esp_webrtc::peer::DtlsVersions;
 use esp_webrtc::peer::ice::InterfaceFilter;
 use esp_webrtc::signaling::Trust;
@@ -58,9 +59,15 @@ impl TrustOptions {
         }
         match &self.ca {
             None => Ok(Trust::Public),
-            Some(path) => std::fs::read_to_string(path)
-                .map(Trust::Authorities)
-                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display()))),
+            Some(path) => {
+                let wrong = |why: String| {
+                    Failure::of_option("--ca", format_args!("{}: {why}", path.display()))
+                };
+                let text = std::fs::read_to_string(path).map_err(|it| wrong(it.to_string()))?;
+                // Found out now, not with the first attempt to join.
+                ServerTrust::of_pem(text.as_bytes()).map_err(wrong)?;
+                Ok(Trust::Authorities(text))
+            }
         }
     }
 }
@@ -116,7 +123,9 @@ fn ice_servers(urls: &[String], user: &str, password: &str) -> Result<Vec<IceSer
         None => password.to_owned(),
         Some(path) => std::fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| Failure::Failed(format!("{path}: {error}")))?,
+            .map_err(|error| {
+                Failure::of_option("--ice-password", format_args!("@{path}: {error}"))
+            })?,
     };
     let one = |url: &String| {
         let parsed: ServerUrl = url

@@ -78,14 +78,49 @@ pub(super) fn of_file(said: &Said) -> Option<(&'static str, String, Value)> {
     })
 }
 
-/// A reason of signaling, with the options that help.
+/// What helps against reasons with these words in them.
+const ADVICE: [(&str, &str); 7] = [
+    (
+        UNTRUSTED,
+        "; if the server is your own, give --pin FINGERPRINT (it prints it), or --ca FILE",
+    ),
+    (
+        OTHER_NAME,
+        "; give the name that it is for, or --pin FINGERPRINT if the server is your own",
+    ),
+    ("Connection refused", " (does a room server run there?)"),
+    (
+        "lookup address",
+        " (is the name right, and is this host online?)",
+    ),
+    (
+        "does not speak TLS",
+        " (write http:// if it is a server without TLS)",
+    ),
+    ("Network is unreachable", " (is this host online?)"),
+    ("is full", " (somebody has to leave, or take another room)"),
+];
+
+/// A reason of signaling, with what helps.
 pub(super) fn advised(reason: &str) -> String {
-    let advice = if reason.contains(UNTRUSTED) {
-        "; if the server is your own, give --pin FINGERPRINT (it prints it), or --ca FILE"
-    } else if reason.contains(OTHER_NAME) {
-        "; give the name that it is for, or --pin FINGERPRINT if the server is your own"
-    } else {
-        ""
-    };
-    format!("{reason}{advice}")
+    let known = ADVICE.iter().find(|(words, _)| reason.contains(words));
+    let advice = known.map_or("", |(_, advice)| advice);
+    match reason.split_once("; trying again") {
+        Some((why, when)) => format!("{why}{advice}; trying again{when}"),
+        None => format!("{reason}{advice}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advised;
+
+    #[test]
+    fn advice_stands_behind_its_reason() {
+        let told = advised("http://a: Connection refused (os error 111); trying again in 0.2 s");
+        let wanted = "http://a: Connection refused (os error 111) (does a room server run there?); \
+                      trying again in 0.2 s";
+        assert_eq!(told, wanted);
+        assert_eq!(advised("given up"), "given up");
+    }
 }

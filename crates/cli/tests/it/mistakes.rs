@@ -1,8 +1,9 @@
 //! What the program says to arguments that it cannot follow, and to those that ask for help.
 
+use std::fs;
 use std::net::TcpListener;
 
-use crate::program::output;
+use crate::program::{Dir, output};
 
 /// The one line on standard error, and the exit code.
 fn refusal(arguments: &[&str]) -> (String, i32) {
@@ -46,12 +47,36 @@ fn a_taken_port_gets_one_line() {
 fn a_missing_file_gets_one_line() {
     for option in ["--video", "--audio"] {
         let (text, code) = refusal(&["--port", "0", option, "/nowhere/at/all.mp4"]);
-        assert!(text.contains("/nowhere/at/all.mp4"), "{text}");
+        let named = format!("{option} /nowhere/at/all.mp4");
+        assert!(text.contains(&named), "{text}");
         assert_eq!(code, 1);
     }
     let (text, code) = refusal(&["call", "http://localhost:1/r/a", "--send-file", "/nowhere"]);
     assert!(text.contains("/nowhere"), "{text}");
     assert_eq!(code, 1);
+}
+
+#[test]
+fn what_cannot_be_written_or_read_is_named_with_its_option() {
+    let dir = Dir::new("mistakes");
+    let file = dir.path("file");
+    fs::write(&file, "no directory, no certificate").unwrap();
+    for option in ["--record", "--files"] {
+        let (text, code) = refusal(&["--port", "0", option, &file]);
+        let named = format!("{option} {file}");
+        assert!(
+            text.contains(&named) && text.contains("a directory"),
+            "{text}"
+        );
+        assert_eq!(code, 1);
+    }
+    let server = ["call", "https://localhost:1/r/a", "--ca"];
+    for (path, why) in [(&*file, "no certificate"), ("/nowhere", "No such file")] {
+        let (text, code) = refusal(&[&server[..], &[path]].concat());
+        let named = format!("--ca {path}");
+        assert!(text.contains(&named) && text.contains(why), "{text}");
+        assert_eq!(code, 1);
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) fn join(http: &Http, config: &AppRtcConfig) -> Result<Place, NoPlace>
     match (reply.status, result) {
         (200..=299, Some("SUCCESS")) => {}
         (_, Some("FULL")) => return Err(NoPlace::Full),
-        (400 | 401 | 403 | 404 | 405, _) => {
+        (400 | 401 | 403 | 404 | 405 | 501, _) => {
             return Err(NoPlace::Never(format!(
                 "{} does not let us into the room {:?} (status {}{}); check the URL",
                 reply.url.origin(),
