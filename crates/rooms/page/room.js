@@ -260,7 +260,7 @@ export class Room {
       clearTimeout(this.settled);
       this.settled = setTimeout(() => (this.retries = 0), 10_000);
     } else if (state === "disconnected") {
-      this.onInterrupted("The connection is shaky…");
+      this.onInterrupted("The connection is shaky: nothing has come for some seconds.");
     } else if (state === "failed") {
       this.onFailed();
     }

@@ -58,7 +58,7 @@ export class View {
     const { room } = this;
     const { state, signaling, call } = room;
     byId("state").dataset.state = state;
-    const cut = !signaling.open && (room.inCall || state === "ready");
+    const cut = !signaling.open && (room.inCall || state === "ready") && !room.recovers;
     const word = state === "connecting" && room.recovers ? "Reconnecting" : STATES[state];
     byId("state-text").textContent = word + (cut ? " · no signaling" : "");
     document.title = state === "ringing" ? `(1) Ringing – ${this.title}` : this.title;
@@ -90,7 +90,7 @@ export class View {
       full: ["This room is full", `Two are in it already. Trying again in ${waitSeconds} s.`],
       offline: [
         "The server is not there",
-        `Trying again in ${waitSeconds} s.${startOnJoin ? " The doorbell is called when it is back." : ""}`,
+        `Trying again in ${waitSeconds} s.${startOnJoin ? " Then the doorbell is called at once." : ""}`,
       ],
       ready: signaling.present
         ? ["The doorbell is here", "Start the call to see and hear it."]
