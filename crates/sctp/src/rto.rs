@@ -105,6 +105,30 @@ mod tests {
     }
 
     #[test]
+    fn smoothing_is_by_an_eighth_and_a_quarter() {
+        let mut rto = Rto::new(1_000 * MS, MS, 60_000 * MS);
+        rto.sample(80 * MS);
+        assert_eq!((rto.smoothed, rto.variance), (Some(80 * MS), 40 * MS));
+        rto.sample(160 * MS);
+        assert_eq!((rto.smoothed, rto.variance), (Some(90 * MS), 50 * MS));
+        assert_eq!(rto.timeout(), 290 * MS);
+        // RFC 9260 §6.3.1 C7: however steady the round trip, the timeout is more than that.
+        for _ in 0..200 {
+            rto.sample(90 * MS);
+        }
+        assert!(rto.timeout() >= 91 * MS, "{:?}", rto.timeout());
+    }
+
+    #[test]
+    fn whatever_arrives_ends_the_backoff() {
+        let mut rto = Rto::new(1_000 * MS, 100 * MS, 60_000 * MS);
+        rto.back_off();
+        assert_eq!(rto.timeout(), 2_000 * MS);
+        rto.progress();
+        assert_eq!(rto.timeout(), 1_000 * MS);
+    }
+
+    #[test]
     fn the_timeout_has_a_ceiling() {
         let mut rto = Rto::new(1_000 * MS, 100 * MS, 5_000 * MS);
         for _ in 0..100 {

@@ -308,6 +308,81 @@ mod tests {
         assert!((950_000..1_060_000).contains(&window), "{window}");
     }
 
+    /// A window after `seconds` at a round trip of 100 ms, from a reduction of `plateau` packets on.
+    fn regained(plateau: f64, seconds: u64) -> f64 {
+        let mut cubic = Cubic::new(1_000);
+        cubic.now.window = plateau * 1_000.0;
+        cubic.on_congestion(Instant::ZERO);
+        let mut now = Instant::ZERO;
+        for _ in 0..seconds * 10 {
+            now += Duration::from_millis(100);
+            cubic.on_acknowledged(now, ack(cubic.window(), 100, true));
+        }
+        cubic.now.window / 1_000.0
+    }
+
+    #[test]
+    fn the_curve_is_that_of_the_rfc() {
+        // RFC 9438 §4.2: W(t) = C (t - K)^3 + W_max, a round trip ahead; K = 9.09 s.
+        for (seconds, expected) in [(3, 912.2), (6, 989.8), (12, 1_011.0), (20, 1_545.0)] {
+            let window = regained(1_000.0, seconds);
+            let off = (window - expected).abs() / expected;
+            assert!(off < 0.03, "{window} after {seconds} s");
+        }
+        // RFC 9438 §4.3: a small window grows as Reno's does, by 0.53 packets a round trip and then by one.
+        let window = regained(20.0, 2);
+        assert!((26.0..31.0).contains(&window), "{window}");
+    }
+
+    #[test]
+    fn reductions_follow_one_another_as_the_rfc_says() {
+        let mut cubic = Cubic::new(1_000);
+        cubic.now.window = 100_000.0;
+        cubic.on_congestion(Instant::ZERO);
+        assert_eq!(cubic.now.plateau, 100_000.0);
+        // RFC 9438 §4.7: below the last plateau, room is made for others.
+        cubic.on_congestion(Instant::ZERO);
+        assert_eq!((cubic.window(), cubic.now.plateau), (49_000, 59_500.0));
+        cubic.now.window = 100_000.0;
+        cubic.on_marked(Instant::ZERO);
+        assert_eq!(cubic.window(), 85_000);
+        cubic.on_timeout(Instant::ZERO);
+        assert_eq!(
+            (cubic.window(), cubic.now.threshold.round()),
+            (1_000, 59_500.0)
+        );
+        cubic.on_congestion(Instant::ZERO);
+        assert_eq!(cubic.window(), 4_000);
+    }
+
+    #[test]
+    fn growth_is_for_who_uses_the_window() {
+        for recovery in [false, true] {
+            let mut cubic = Cubic::new(1_000);
+            for round in 0..20 {
+                let now = Instant::from_millis(100 * round);
+                let useless = Acknowledged {
+                    window_limited: recovery,
+                    in_recovery: recovery,
+                    ..ack(10_000, 100, true)
+                };
+                cubic.on_acknowledged(now, useless);
+            }
+            assert_eq!(cubic.window(), 10_000);
+        }
+        // RFC 9438 §4.2: however far the curve has run ahead, by half as much again in a round trip.
+        let mut cubic = Cubic::new(1_000);
+        cubic.on_congestion(Instant::ZERO);
+        let window = cubic.window();
+        cubic.on_acknowledged(Instant::from_millis(1), ack(1, 100, false));
+        cubic.on_acknowledged(Instant::from_millis(100_000), ack(window, 100, true));
+        let grown = cubic.window();
+        assert!(
+            (window * 14 / 10..=window * 15 / 10 + 1).contains(&grown),
+            "{grown}"
+        );
+    }
+
     #[test]
     fn rising_delay_ends_slow_start() {
         let mut cubic = Cubic::new(1_000);

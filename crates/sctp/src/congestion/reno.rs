@@ -110,6 +110,44 @@ mod tests {
     }
 
     #[test]
+    fn reductions_leave_four_packets_and_timeouts_one() {
+        // RFC 9260 §7.2.3.
+        let mut reno = Reno::new(1_000);
+        reno.window = 100_000;
+        reno.on_timeout(Instant::ZERO);
+        assert_eq!((reno.window, reno.threshold), (1_000, 50_000));
+        reno.on_congestion(Instant::ZERO);
+        assert_eq!((reno.window, reno.threshold), (4_000, 4_000));
+        reno.window = 6_000;
+        reno.on_timeout(Instant::ZERO);
+        assert_eq!((reno.window, reno.threshold), (1_000, 4_000));
+    }
+
+    #[test]
+    fn growth_is_for_who_uses_the_window_and_carries_over() {
+        let mut reno = Reno::new(1_000);
+        reno.threshold = 9_000;
+        for useless in [
+            Acknowledged {
+                window_limited: false,
+                ..ack(50_000)
+            },
+            Acknowledged {
+                in_recovery: true,
+                ..ack(50_000)
+            },
+        ] {
+            reno.on_acknowledged(Instant::ZERO, useless);
+            assert_eq!(reno.window(), 10_000);
+        }
+        // RFC 9260 §7.2.2: what is more than a window counts for the next one.
+        reno.on_acknowledged(Instant::ZERO, ack(15_000));
+        assert_eq!(reno.window(), 11_000);
+        reno.on_acknowledged(Instant::ZERO, ack(6_000));
+        assert_eq!(reno.window(), 12_000);
+    }
+
+    #[test]
     fn an_unfounded_reduction_is_undone() {
         let mut reno = Reno::new(1_000);
         reno.on_congestion(Instant::ZERO);

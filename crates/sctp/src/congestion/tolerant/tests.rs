@@ -50,6 +50,51 @@ fn only_a_queue_explains_a_loss() {
 }
 
 #[test]
+fn marks_reduce_whatever_is_felt_and_growth_rests_after_it() {
+    let (mut tolerant, mut now) = (Tolerant::new(1_000), Instant::ZERO);
+    rounds(&mut tolerant, &mut now, 1, 0, Duration::ZERO);
+    let window = tolerant.window();
+    tolerant.on_marked(now);
+    assert_eq!(tolerant.window(), window * 85 / 100);
+    // While what was sent before is repaired, for two rounds.
+    let repairing = Acknowledged {
+        in_recovery: true,
+        ..ack(1, 50 * MS, false)
+    };
+    let window = tolerant.window();
+    tolerant.on_acknowledged(now, repairing);
+    assert_eq!(tolerant.window(), window);
+    // And not for who does not use it.
+    let idle = Acknowledged {
+        window_limited: false,
+        ..ack(1, 50 * MS, false)
+    };
+    tolerant.on_acknowledged(now, idle);
+    assert_eq!(tolerant.window(), window);
+    tolerant.on_acknowledged(now, ack(1, 50 * MS, false));
+    assert!(tolerant.window() > window);
+}
+
+#[test]
+fn growth_is_modest_after_a_queue_and_quick_without_one() {
+    let grown = |queue: bool| {
+        let (mut tolerant, mut now) = (Tolerant::new(1_000), Instant::ZERO);
+        rounds(&mut tolerant, &mut now, 2, 0, Duration::ZERO);
+        match queue {
+            true => tolerant.on_marked(now),
+            false => tolerant.cubic.reduce(0.85),
+        }
+        let before = tolerant.window();
+        rounds(&mut tolerant, &mut now, 20, 0, Duration::ZERO);
+        tolerant.window() - before
+    };
+    let (modest, quick) = (grown(true), grown(false));
+    // A packet a round at 50 ms, for the acknowledged share of the window; and 2 % of what arrives.
+    assert!(modest > 5_000, "{modest}");
+    assert!(quick > modest + 15_000, "{modest} {quick}");
+}
+
+#[test]
 fn much_loss_reduces_until_it_proves_to_be_the_path() {
     let (mut tolerant, mut now) = (Tolerant::new(1_000), Instant::ZERO);
     rounds(&mut tolerant, &mut now, 2, 0, Duration::ZERO);
