@@ -38,6 +38,7 @@ pub struct AppRtcConfig {
     pub(crate) trust: Trust,
     pub(crate) retry: Retry,
     pub(crate) request_timeout: Duration,
+    pub(crate) goodbye: Duration,
     pub(crate) ping: Duration,
     pub(crate) silence: Duration,
     pub(crate) queue: usize,
@@ -92,6 +93,7 @@ impl AppRtcConfig {
             trust: Trust::Public,
             retry: Retry::default(),
             request_timeout: Duration::from_secs(10),
+            goodbye: Duration::from_secs(5),
             ping: Duration::from_secs(5),
             silence: Duration::from_secs(15),
             queue: 256,
@@ -118,6 +120,13 @@ impl AppRtcConfig {
         self
     }
 
+    /// With this patience for the goodbye of [`Signaling::stop`](crate::Signaling::stop), of which each request may
+    /// take two fifths; 5 s by default.
+    pub fn with_goodbye(mut self, timeout: Duration) -> Self {
+        self.goodbye = timeout;
+        self
+    }
+
     /// With pings this often, and the server given up after this silence; 5 s and 15 s by default.
     pub fn with_keepalive(mut self, ping: Duration, silence: Duration) -> Self {
         self.ping = ping;
@@ -135,6 +144,11 @@ impl AppRtcConfig {
     pub fn with_message_size(mut self, bytes: usize) -> Self {
         self.message_size = bytes;
         self
+    }
+
+    /// How long each request of the goodbye may take.
+    pub(crate) fn goodbye_part(&self) -> Duration {
+        self.goodbye / 5 * 2
     }
 
     /// The name of the room.

@@ -59,8 +59,10 @@ impl Worker {
                 self.say_goodbye(&seat.place, Some(talk.socket));
             }
             End::SaidBye => {
-                rest::leave(&self.http, &seat.place);
-                rest::delete(&self.http, &seat.place);
+                // Nobody waits for this, and a room that still holds us would be full.
+                let timeout = self.config.request_timeout;
+                rest::leave(&self.http, &seat.place, timeout);
+                rest::delete(&self.http, &seat.place, timeout);
                 talk.socket.close(&mut self.poll);
             }
             End::Lost(_) | End::Unknown(_) => {}
@@ -271,7 +273,7 @@ impl Worker {
 
     /// What was asked for before the stop is sent, as far as it goes at once.
     fn last_words(&mut self, seat: &Seat, talk: &mut Conversation) {
-        let until = Instant::now() + Duration::from_secs(2);
+        let until = Instant::now() + self.config.goodbye_part();
         while talk.confirmed
             && talk.hold.is_none()
             && Instant::now() < until

@@ -24,7 +24,6 @@ use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
 };
 use std::thread::ThreadId;
-use std::time::Duration;
 
 use esp_wire::{Signal, Trickle};
 use mio::{Poll, Waker};
@@ -33,9 +32,6 @@ pub use self::config::{AppRtcConfig, Retry};
 use self::worker::Worker;
 use crate::http::Http;
 use crate::{Error, Signaling, SignalingEvents};
-
-/// How long [`Signaling::stop`] waits for the goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A client of an AppRTC room server; it works on one thread of its own.
 pub struct AppRtc {
@@ -137,7 +133,7 @@ impl Signaling for AppRtc {
         if running.thread == std::thread::current().id() {
             return Ok(());
         }
-        match running.done.recv_timeout(GOODBYE) {
+        match running.done.recv_timeout(self.config.goodbye) {
             Err(RecvTimeoutError::Timeout) => Err(Error::Unreachable(
                 "the room server took too long to say goodbye; it will find us gone".into(),
             )),

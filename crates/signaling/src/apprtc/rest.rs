@@ -11,9 +11,6 @@ use crate::Error;
 use crate::http::{Http, Method};
 use crate::url::Url;
 
-/// How long each request of a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(2);
-
 /// Our place in a room.
 pub(super) struct Place {
     /// `B/`, where redirects led to.
@@ -220,17 +217,17 @@ pub(super) fn post(
 }
 
 /// The first half of the goodbye.
-pub(super) fn leave(http: &Http, place: &Place) {
+pub(super) fn leave(http: &Http, place: &Place, timeout: Duration) {
     if let Ok(url) = place
         .base
         .join(&format!("leave/{}/{}", place.room, place.client))
     {
-        said(http.send(Method::Post, &url, "", GOODBYE));
+        said(http.send(Method::Post, &url, "", timeout));
     }
 }
 
 /// The second half of the goodbye.
-pub(super) fn delete(http: &Http, place: &Place) {
+pub(super) fn delete(http: &Http, place: &Place, timeout: Duration) {
     let Some(url) = &place.post_url else {
         return;
     };
@@ -242,7 +239,7 @@ pub(super) fn delete(http: &Http, place: &Place) {
         place.client
     );
     if let Ok(url) = Url::parse(&url) {
-        said(http.send(Method::Delete, &url, "", GOODBYE));
+        said(http.send(Method::Delete, &url, "", timeout));
     }
 }
 

@@ -198,15 +198,16 @@ impl Worker {
     }
 
     pub(super) fn say_goodbye(&mut self, place: &Place, socket: Option<Socket>) {
-        rest::leave(&self.http, place);
+        let timeout = self.config.goodbye_part();
+        rest::leave(&self.http, place, timeout);
         if let Some(mut socket) = socket {
             if let Some(bye) = message::write(&Signal::Bye, place.role) {
                 let _ = socket.send(message::send(&bye));
             }
-            rest::delete(&self.http, place);
+            rest::delete(&self.http, place, timeout);
             socket.close(&mut self.poll);
         } else {
-            rest::delete(&self.http, place);
+            rest::delete(&self.http, place, timeout);
         }
     }
 }

@@ -6,15 +6,16 @@ use esp_signaling::{AppRtc, AppRtcConfig, Error, IceCause, Retry, Signaling};
 use esp_wire::{Role, Signal};
 
 use crate::fake::Fake;
-use crate::{Ear, Told, custom, recorder};
+use crate::{Ear, Told, custom, patient, recorder};
 
 fn quick(url: &str) -> AppRtcConfig {
-    AppRtcConfig::new(url).unwrap().with_retry(Retry {
+    let retry = Retry {
         first: Duration::from_millis(10),
         most: Duration::from_millis(100),
         full: Duration::from_millis(10),
         attempts: Some(100),
-    })
+    };
+    patient(AppRtcConfig::new(url).unwrap().with_retry(retry))
 }
 
 fn start(config: AppRtcConfig) -> (AppRtc, Ear) {
@@ -271,7 +272,7 @@ fn what_is_no_room_server_is_said() {
         ..Retry::default()
     };
     let config = AppRtcConfig::room(&format!("http://{address}"), "demo").unwrap();
-    let (_client, ear) = start(config.with_retry(retry));
+    let (_client, ear) = start(patient(config.with_retry(retry)));
     for _ in 0..2 {
         assert!(ear.words().contains("cannot be reached"));
     }

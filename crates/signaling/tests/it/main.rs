@@ -12,11 +12,19 @@ mod whip_places;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use esp_signaling::{IceCause, IceInfo, SignalingEvents};
+use esp_signaling::{AppRtcConfig, IceCause, IceInfo, SignalingEvents};
 use esp_wire::{Role, Signal};
 
 /// Longer than anything takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client that gives nobody up for being slow.
+fn patient(config: AppRtcConfig) -> AppRtcConfig {
+    config
+        .with_request_timeout(PATIENCE)
+        .with_goodbye(PATIENCE)
+        .with_keepalive(Duration::from_secs(5), PATIENCE)
+}
 
 /// What an end was told.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::fake::Fake;
-use crate::{Ear, Told, custom, recorder};
+use crate::{Ear, Told, custom, patient, recorder};
 
 /// TLS before a fake server: bytes are passed on both ways.
 fn tls_before(fake: &Fake) -> (SocketAddr, String, Vec<u8>) {
@@ -105,7 +105,7 @@ fn start(url: &str, trust: Trust) -> (AppRtc, Ear) {
         .unwrap()
         .with_trust(trust)
         .with_retry(retry);
-    let mut client = AppRtc::new(config);
+    let mut client = AppRtc::new(patient(config));
     let (events, ear) = recorder();
     client.start(events).unwrap();
     (client, ear)
