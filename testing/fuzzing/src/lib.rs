@@ -9,6 +9,7 @@
 mod bytes;
 mod dcep;
 mod dtls;
+mod dtls_server;
 mod ice;
 mod media;
 mod net;
@@ -32,6 +33,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("dcep", dcep::messages),
     ("dtls", dtls::steps),
+    ("dtls_server", dtls_server::steps),
     ("ice_agent", ice::agents),
     ("ice_candidate", ice::candidate),
     ("ice_relay", relay::steps),

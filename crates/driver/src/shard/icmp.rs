@@ -14,6 +14,7 @@ const ANSWERS: usize = 256;
 const HEADERS: [usize; 3] = [8, 20, 40];
 
 /// What the network answered.
+#[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
 pub(super) enum Answer {
     /// The destination cannot be reached.
     Unreachable,

@@ -97,6 +97,7 @@ impl Socket {
         // The system may give less than asked; it works with what it gives.
         let _ = state.set_recv_buffer_size((&socket).into(), config.socket_receive_buffer);
         let _ = state.set_send_buffer_size((&socket).into(), config.socket_send_buffer);
+        #[cfg(unix)]
         // Without it, what the network answers is heard later, by silence.
         let _ = state.enable_transport_errors((&socket).into());
         let local = socket.local_addr()?;

@@ -46,7 +46,7 @@ macro_rules! corpora {
 }
 
 corpora! {
-    dcep dtls ice_agent ice_candidate ice_relay media_file media_mp4 media_opus media_wav peer rtcp
-    rtp_formats rtp_packet rtp_session sctp_association sctp_packet sdp_agreement
+    dcep dtls dtls_server ice_agent ice_candidate ice_relay media_file media_mp4 media_opus media_wav
+    peer rtcp rtp_formats rtp_packet rtp_session sctp_association sctp_packet sdp_agreement
     sdp_description signaling srtp stun_message stun_stream turn_client
 }
