@@ -28,13 +28,9 @@ fn signal(program: &Program, name: &str) -> Outcome<()> {
         .ok_or(format!("kill -{name}: {done}"))
 }
 
-/// The user name fragment that the page has described itself with.
-fn ufrag(page: &Page<'_>) -> Outcome<String> {
-    let found = page.evaluate(
-        "/a=ice-ufrag:(\\S+)/.exec(__doorbellTest.pc().currentLocalDescription.sdp)[1]",
-    )?;
-    Ok(found.as_str().unwrap_or_default().to_owned())
-}
+/// The user name fragment that the page has described itself with, and the device has answered to.
+const UFRAG: &str =
+    "/a=ice-ufrag:(\\S+)/.exec(__doorbellTest.pc().currentLocalDescription.sdp)[1]";
 
 fn in_a_call(page: &Page<'_>, patience: Duration) -> Outcome<()> {
     page.wait_for(
@@ -48,7 +44,8 @@ fn in_a_call(page: &Page<'_>, patience: Duration) -> Outcome<()> {
 /// The device does not answer until the page has offered a restart; that offer is waiting when it is back.
 fn restarts(page: &Page<'_>, device: &Program) -> Outcome<()> {
     in_a_call(page, PATIENCE)?;
-    let before = ufrag(page)?;
+    let before = page.evaluate(UFRAG)?;
+    let before = before.as_str().ok_or("no user name fragment")?;
     signal(device, "STOP")?;
     let offered = page.wait_for(
         "__doorbell.recovers && __doorbellTest.pc().signalingState === 'have-local-offer'",
@@ -56,10 +53,10 @@ fn restarts(page: &Page<'_>, device: &Program) -> Outcome<()> {
     );
     signal(device, "CONT")?;
     offered?;
+    // The old path may be back before the answer is.
+    page.wait_for(&format!("{UFRAG} !== '{before}'"), PATIENCE)
+        .map_err(|why| format!("ICE was not restarted: {why}"))?;
     in_a_call(page, PATIENCE)?;
-    if ufrag(page)? == before {
-        return Err("ICE was not restarted".into());
-    }
     if page.evaluate("__doorbell.calls")? != 1 {
         return Err("the call was begun anew".into());
     }
