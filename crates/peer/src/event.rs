@@ -205,20 +205,13 @@ pub(crate) fn of_sctp<'a>(
             ),
         }),
         Sctp::Closed { reason } => {
-            channels_ended(reason.to_string(), queue, channels);
+            // A `ChannelClosed` follows for each of them, behind the messages that are still to be taken.
+            queue.push_back(Event::Notice(Notice::ChannelsEnded {
+                reason: Cow::Owned(reason.to_string()),
+            }));
             Event::State(State::DataChannelDisconnected)
         }
     }
-}
-
-/// Puts the end of all channels, and why, into `queue`.
-fn channels_ended(reason: String, queue: &mut VecDeque<Event<'static>>, channels: &mut Channels) {
-    for (_, channel) in std::mem::take(channels) {
-        queue.push_back(Event::ChannelClose(*channel));
-    }
-    queue.push_back(Event::Notice(Notice::ChannelsEnded {
-        reason: Cow::Owned(reason),
-    }));
 }
 
 fn frame(stream_id: u16, kind: DataKind, data: &[u8]) -> DataFrame<'_> {

@@ -350,6 +350,7 @@ impl Peer {
             ));
         }
         let event = call.sctp.as_mut()?.poll_event()?;
+        call.channels_ended |= matches!(event, esp_sctp::Event::Closed { .. });
         Some(crate::event::of_sctp(
             event,
             &mut self.queue,
@@ -388,7 +389,7 @@ impl Peer {
             return;
         };
         call.say_goodbye(now);
-        let had_channels = !call.channels.is_empty();
+        let had_channels = !call.channels.is_empty() && !call.channels_ended;
         for (_, channel) in std::mem::take(&mut call.channels) {
             self.queue.push_back(Event::ChannelClose(*channel));
         }

@@ -119,6 +119,8 @@ pub(crate) struct Call {
     pub(crate) rtp: Option<Box<Session>>,
     pub(crate) sctp: Option<Association>,
     pub(crate) channels: Channels,
+    /// It was told that what carries channels has ended.
+    pub(crate) channels_ended: bool,
     /// The longest message that the peer takes.
     pub(crate) max_send_message: u64,
     /// The peer's INIT chunk out of its description, until the association begins.
@@ -211,6 +213,7 @@ impl Call {
             rtp: rtp.map(Box::new),
             sctp: None,
             channels: Channels::default(),
+            channels_ended: false,
             max_send_message: 0,
             remote_init: None,
             largest_datagram: config.largest_datagram,

@@ -222,3 +222,22 @@ fn a_device_with_little_memory_takes_what_it_has_room_for() {
         assert!(world.b().data[sent].2 == message(MEMORY), "bytes differ");
     }
 }
+
+#[test]
+fn a_peer_that_leaves_closes_each_channel_once_and_by_its_name() {
+    let mut world = connected(31);
+    world.at_a(|peer, now| {
+        peer.create_data_channel(now, ChannelConfig::new("more"))
+            .unwrap();
+    });
+    world.run_until(|a, b| a.channels.len() == 2 && b.channels.len() == 2);
+    world.at_a(|peer, now| peer.disconnect(now)).unwrap();
+    world.run_until(|_, b| b.has(State::Disconnected));
+    for station in [world.a(), world.b()] {
+        let mut closed = station.closed.clone();
+        closed.sort();
+        assert_eq!(closed, ["data", "more"]);
+        let ends = |state: &&State| **state == State::DataChannelDisconnected;
+        assert_eq!(station.states.iter().filter(ends).count(), 1);
+    }
+}

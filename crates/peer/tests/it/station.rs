@@ -28,6 +28,8 @@ pub(crate) struct Station {
     begun: BTreeMap<u16, Vec<u8>>,
     pub(crate) lows: Vec<u16>,
     pub(crate) channels: Vec<ChannelInfo>,
+    /// Labels of channels that were closed, in order.
+    pub(crate) closed: Vec<String>,
     pub(crate) negotiated: Option<NegotiatedMedia>,
     pub(crate) notices: Vec<String>,
     /// First bytes of the datagrams that left marked as ECN-capable.
@@ -57,6 +59,7 @@ impl Station {
             begun: BTreeMap::new(),
             lows: Vec::new(),
             channels: Vec::new(),
+            closed: Vec::new(),
             negotiated: None,
             notices: Vec::new(),
             marked: BTreeSet::new(),
@@ -126,6 +129,7 @@ impl Station {
                 Event::BufferedAmountLow(stream_id) => self.lows.push(stream_id),
                 Event::ChannelOpen(channel) => self.channels.push(channel),
                 Event::ChannelClose(channel) => {
+                    self.closed.push(channel.label.clone());
                     self.channels
                         .retain(|open| open.stream_id != channel.stream_id);
                 }
