@@ -1,7 +1,8 @@
 //! Moves a lot through two peers of this process over real sockets and checks every byte: `cargo xtask volume`.
 //!
 //! `--megabytes` in messages of 64 KiB, one message of so many MiB in parts (`--message`), so many channels used
-//! in turn (`--channels`) and so many open at the same time (`--at-once`); 0 leaves one out.
+//! in turn (`--channels`) and so many open at the same time (`--at-once`); 0 leaves one out. `--receive-memory` and
+//! `--send-memory` are bytes of each shard (see `DriverConfig`).
 
 mod channels;
 mod end;
@@ -27,6 +28,18 @@ struct Amounts {
     message: u64,
     channels: u64,
     at_once: u64,
+    receive_memory: u64,
+    send_memory: u64,
+}
+
+impl Amounts {
+    fn driver(&self) -> DriverConfig {
+        let bytes = |amount: u64| usize::try_from(amount).unwrap_or(usize::MAX);
+        DriverConfig::default()
+            .with_shards(2)
+            .with_receive_memory(bytes(self.receive_memory))
+            .with_send_memory(bytes(self.send_memory))
+    }
 }
 
 fn arguments() -> Result<Amounts, String> {
@@ -35,6 +48,8 @@ fn arguments() -> Result<Amounts, String> {
         message: 1_024,
         channels: 65_000,
         at_once: MOST_CHANNELS,
+        receive_memory: DriverConfig::default().receive_memory as u64,
+        send_memory: DriverConfig::default().send_memory as u64,
     };
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {
@@ -43,9 +58,12 @@ fn arguments() -> Result<Amounts, String> {
             "--message" => &mut amounts.message,
             "--channels" => &mut amounts.channels,
             "--at-once" => &mut amounts.at_once,
+            "--receive-memory" => &mut amounts.receive_memory,
+            "--send-memory" => &mut amounts.send_memory,
             _ => {
                 return Err(
-                    "usage: volume [--megabytes MB] [--message MIB] [--channels NUMBER] [--at-once NUMBER]"
+                    "usage: volume [--megabytes MB] [--message MIB] [--channels NUMBER] [--at-once NUMBER] \
+                     [--receive-memory BYTES] [--send-memory BYTES]"
                         .into(),
                 );
             }
@@ -115,7 +133,7 @@ fn pour(ends: &[End; 2], stream_id: u16, total: u64, in_parts: bool) -> Result<(
 
 fn run() -> Result<(), String> {
     let amounts = arguments()?;
-    let driver = Driver::start(DriverConfig::default().with_shards(2)).map_err(words)?;
+    let driver = Driver::start(amounts.driver()).map_err(words)?;
     let (ends, stream_id) = connect(&driver)?;
     if amounts.megabytes > 0 {
         pour(&ends, stream_id, amounts.megabytes * 1_000_000, false)?;
