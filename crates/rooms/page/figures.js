@@ -51,7 +51,7 @@ function read(stats) {
     else if (entry.type === "inbound-rtp") readInbound(now, entry, stats);
     else if (entry.type === "data-channel") now.channels.push(entry);
   });
-  const selected = stats.get?.(transport?.selectedCandidatePairId) ?? pairs.find((pair) => pair.nominated && pair.state === "succeeded");
+  const selected = stats.get?.(transport?.selectedCandidatePairId) ?? carrying(pairs);
   if (selected) readPair(now, selected, stats);
   if (transport) {
     now.bytesIn = transport.bytesReceived ?? now.bytesIn;
@@ -62,7 +62,16 @@ function read(stats) {
   return now;
 }
 
+/** The pair in use, where the browser does not name it. After a restart of ICE it need not be a nominated one. */
+function carrying(pairs) {
+  const works = pairs.filter((pair) => pair.state === "succeeded");
+  const latest = (pair) => pair.lastPacketReceivedTimestamp ?? 0;
+  const used = works.sort((a, b) => latest(b) - latest(a)).find(latest);
+  return works.find((pair) => pair.selected) ?? used ?? works.find((pair) => pair.nominated) ?? null;
+}
+
 function readInbound(now, entry, stats) {
+  now.bytesIn += entry.bytesReceived ?? 0; // Where there is neither a pair nor a transport to ask.
   now.packets += entry.packetsReceived ?? 0;
   now.packetsLost += entry.packetsLost ?? 0;
   const codec = stats.get?.(entry.codecId);
@@ -90,7 +99,7 @@ function readPair(now, pair, stats) {
   };
   now.pair = `${name(local)} → ${name(remote)} ${(local?.protocol ?? "udp").toUpperCase()}`;
   now.rtt = pair.currentRoundTripTime ?? null;
-  now.bytesIn = pair.bytesReceived ?? 0;
+  now.bytesIn = pair.bytesReceived ?? now.bytesIn;
   now.bytesOut = pair.bytesSent ?? 0;
 }
 

@@ -29,8 +29,7 @@ fn signal(program: &Program, name: &str) -> Outcome<()> {
 }
 
 /// The user name fragment that the page has described itself with, and the device has answered to.
-const UFRAG: &str =
-    "/a=ice-ufrag:(\\S+)/.exec(__doorbellTest.pc().currentLocalDescription.sdp)[1]";
+const UFRAG: &str = "/a=ice-ufrag:(\\S+)/.exec(__doorbellTest.pc().currentLocalDescription.sdp)[1]";
 
 fn in_a_call(page: &Page<'_>, patience: Duration) -> Outcome<()> {
     page.wait_for(
@@ -60,9 +59,10 @@ fn restarts(page: &Page<'_>, device: &Program) -> Outcome<()> {
     if page.evaluate("__doorbell.calls")? != 1 {
         return Err("the call was begun anew".into());
     }
-    let heard = page.number("__doorbell.received.bytes")?;
+    // Sound goes on.
+    let heard = page.number("__doorbell.received.totalAudioEnergy")?;
     page.wait_for(
-        &format!("__doorbell.received.bytes > {heard} + 10000"),
+        &format!("__doorbell.received.totalAudioEnergy > {heard} + 0.1"),
         PATIENCE,
     )?;
     let said = device.said();
