@@ -14,6 +14,7 @@ mod probe;
 mod serve;
 mod server;
 mod session;
+mod stream;
 mod trial;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Command::Doorbell(arguments) => doorbell::run(*arguments, printer),
         Command::Serve(arguments) => serve::run(arguments, printer),
         Command::Call(arguments) => call::run(*arguments, printer),
+        Command::Publish(arguments) => stream::publish(*arguments, printer),
+        Command::Play(arguments) => stream::play(*arguments, printer),
         Command::Probe(arguments) => probe::run(arguments, printer),
     };
     match done {

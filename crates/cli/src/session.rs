@@ -2,6 +2,7 @@
 
 mod figures;
 mod servers;
+mod streaming;
 mod told;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use esp_webrtc::{Event, PeerConfig, Settings, WebRtc};
 use serde_json::json;
 
 use self::servers::WithServers;
+pub(crate) use self::streaming::{Stream, with_advice};
 use crate::arguments::{LinkOptions, MediaOptions};
 use crate::channels::Channels;
 use crate::failure::Failure;
@@ -93,7 +95,7 @@ impl Session {
             .with_peer(peer);
         let room = plan.room.room_name().parse::<RoomName>();
         let signaling = WithServers {
-            inner: AppRtc::new(plan.room),
+            inner: Box::new(AppRtc::new(plan.room)),
             servers: plan.servers,
         };
         let webrtc = WebRtc::builder(signaling)

@@ -16,6 +16,7 @@ mod whip;
 
 pub use apprtc::{AppRtc, AppRtcConfig, Retry};
 pub use error::Error;
+pub use esp_sdp as sdp;
 pub use esp_trust::{OTHER_NAME, UNTRUSTED};
 pub use pair::{Pair, pair};
 pub use tls::Trust;

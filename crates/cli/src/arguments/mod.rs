@@ -2,10 +2,13 @@
 
 mod commands;
 mod options;
+mod streams;
 mod values;
 
 pub(crate) use self::commands::{Call, Doorbell, Probe, Serve};
 pub(crate) use self::options::{Events, LinkOptions, MediaOptions, Output, ServerOptions};
+
+pub(crate) use self::streams::{Play, Publish, StreamOptions};
 
 use std::ffi::OsString;
 
@@ -13,9 +16,10 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use self::commands::{CALL_HELP, DOORBELL_HELP, PROBE_HELP, SERVE_HELP};
+use self::streams::{NOT_TO_PLAY, NOT_TO_PUBLISH, PLAY_HELP, PUBLISH_HELP};
 use crate::failure::Failure;
 
-const ABOUT: &str = "WebRTC for devices: a doorbell, a room server, a plain peer, and a look at the network.
+const ABOUT: &str = "WebRTC for devices: a doorbell, a room server, a plain peer, a camera for media servers, and a look at the network.
 
 Without a command it is a doorbell: it serves a page on http://localhost:8080 and waits there for a call. \
 The options of `doorbell` also work without the word.";
@@ -26,6 +30,8 @@ const EXAMPLES: &str = "Examples:
   esp-webrtc doorbell --video door.mp4 --record calls
   esp-webrtc serve --port 9000          the room server alone
   esp-webrtc call http://localhost:8080/r/demo
+  esp-webrtc publish https://media.example.org/whip/garden --token @token.txt
+  esp-webrtc play https://media.example.org/whep/garden --record garden
   esp-webrtc probe --server stun:stun.example.org
 
 RUST_LOG=debug, or -v, -vv and -vvv, show on standard error what goes on inside.";
@@ -44,7 +50,7 @@ const EVENTS: &str = "Events as JSON:
     level         rms_db, peak_db, audio_received, audio_decoded, video_received, video_decoded,
                   width, height, audio_sent, video_sent, frames_dropped, rtt_ms
     recorded      samples, pictures, errors, dir           notice        text (candidates, paths and so on)
-    hung_up, stopped
+    hung_up, stopped                                       server        url (of publish and play)
   `serve` prints joined (room, client, initiator), left (room, client, how) and refused (remote, why),
   `probe` prints interface, server (ok, ms, mapped, relayed, reason), nat (mapping, filtering) and result.";
 
@@ -67,6 +73,12 @@ pub(crate) enum Command {
     /// Join a room as a plain peer that calls, and calls again
     #[command(after_help = CALL_HELP)]
     Call(Box<Call>),
+    /// Publish picture and sound to a media server (WHIP)
+    #[command(after_help = PUBLISH_HELP, mut_args(|it| streams::without(it, NOT_TO_PUBLISH)))]
+    Publish(Box<Publish>),
+    /// Play picture and sound from a media server (WHEP)
+    #[command(after_help = PLAY_HELP, mut_args(|it| streams::without(it, NOT_TO_PLAY)))]
+    Play(Box<Play>),
     /// Say how this network treats calls: its NAT, the servers that answer, and why a call would fail
     #[command(after_help = PROBE_HELP)]
     Probe(Probe),
@@ -79,6 +91,8 @@ impl Command {
             Command::Doorbell(arguments) => &arguments.output,
             Command::Serve(arguments) => &arguments.output,
             Command::Call(arguments) => &arguments.output,
+            Command::Publish(arguments) => &arguments.output,
+            Command::Play(arguments) => &arguments.output,
             Command::Probe(arguments) => &arguments.output,
         }
     }
@@ -194,6 +208,9 @@ mod tests {
             ("--quota 1", "--files"),
             ("--dtls 1.1", "1.1"),
             ("call http://a/r/b --send many", "64K"),
+            ("publish", "WHIP-URL"),
+            ("publish http://a/b --token x --basic y:z", "--token"),
+            ("play", "WHEP-URL"),
         ] {
             let text = wrong(line);
             assert!(text.contains(word) && !text.contains('\n'), "{text}");

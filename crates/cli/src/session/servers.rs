@@ -1,12 +1,12 @@
-//! Servers of the user, beside those that the room server tells.
+//! Servers of the user, beside those that signaling tells.
 
 use esp_webrtc::Signaling;
-use esp_webrtc::signaling::{AppRtc, Error, IceInfo, SignalingEvents};
+use esp_webrtc::signaling::{Error, IceInfo, SignalingEvents};
 use esp_webrtc::wire::{IceServer, Signal, Trickle};
 
 /// A signaling that also tells servers of its user.
 pub(super) struct WithServers {
-    pub(super) inner: AppRtc,
+    pub(super) inner: Box<dyn Signaling>,
     pub(super) servers: Vec<IceServer>,
 }
 
@@ -24,6 +24,10 @@ impl Signaling for WithServers {
 
     fn stop(&mut self) -> Result<(), Error> {
         self.inner.stop()
+    }
+
+    fn connection_begins(&mut self) {
+        self.inner.connection_begins();
     }
 
     fn trickle(&self) -> Trickle {

@@ -199,6 +199,11 @@ impl WhipConfig {
         self
     }
 
+    /// The server, as in `https://HOST:PORT`, without the path, which may be a secret.
+    pub fn server(&self) -> String {
+        self.url.origin()
+    }
+
     /// Whether a token would go over the network unsecured: it is set, the URL is `http`, and not of this host.
     pub fn exposes_secret(&self) -> bool {
         self.auth != WhipAuth::None && !self.url.is_secure() && !is_loopback(&self.url.host)

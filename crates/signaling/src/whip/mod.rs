@@ -24,7 +24,9 @@ mod worker;
 
 pub use self::client::{Whep, Whip};
 pub use self::config::{WhipAuth, WhipConfig};
-pub use self::reply::NEEDS_TOKEN;
+
+/// In the reason of a refusal where a token is missing or is not taken.
+pub const NEEDS_TOKEN: &str = "whoever asks must be known";
 
 /// What it is all for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

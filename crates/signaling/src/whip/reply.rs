@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::Kind;
-
-/// In the reason of a refusal where a token is missing or is not taken.
-pub const NEEDS_TOKEN: &str = "whoever sends must be known";
+use super::{Kind, NEEDS_TOKEN};
 
 /// Characters of the server's own words that are shown.
 const MOST_WORDS: usize = 300;

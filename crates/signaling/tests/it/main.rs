@@ -12,7 +12,7 @@ mod whip_places;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use esp_signaling::{AppRtcConfig, IceCause, IceInfo, SignalingEvents};
+use esp_signaling::{AppRtcConfig, IceCause, IceInfo, SignalingEvents, sdp};
 use esp_wire::{Role, Signal};
 
 /// Longer than anything takes on a loaded machine.
