@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("rooms", &["wire"]),
     ("media", &["wire"]),
     ("webrtc", &["peer", "driver", "signaling", "media", "wire"]),
-    ("capi", &["webrtc"]),
+    ("capi", &["webrtc", "peer", "driver", "wire"]),
     ("cli", &["webrtc", "rooms"]),
     ("netsim", &["wire", "stun"]),
     (

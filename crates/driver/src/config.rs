@@ -48,6 +48,9 @@ pub struct DriverConfig {
     pub interface_interval: Duration,
     /// How long a name may take to resolve.
     pub resolve_timeout: Duration,
+    /// How long one `main_loop` of a connection without threads waits for the network at most
+    /// (`agent_recv_timeout`).
+    pub main_loop_wait: Duration,
     /// The UDP port that all peers of a shard share on each address of this host, for servers with a firewall
     /// that lets in one port: shard `n`, counted from 0, takes this port plus `n`; 0 lets the system choose.
     /// With `None` each peer has sockets of its own. Peers with a port range of their own
@@ -77,6 +80,7 @@ impl Default for DriverConfig {
             server_trust: ServerTrust::default(),
             interface_interval: Duration::from_secs(2),
             resolve_timeout: Duration::from_secs(5),
+            main_loop_wait: Duration::from_millis(100),
             shared_port: None,
             shared_pacing: true,
         }

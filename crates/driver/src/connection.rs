@@ -20,8 +20,6 @@ use crate::resolver::Resolver;
 use crate::shard::{Command, Handle, Job, Key, Link, Shard};
 use crate::{Clock, DriverConfig};
 
-/// How long one `main_loop` waits for the network at most (`agent_recv_timeout`).
-const MAIN_LOOP_WAIT: Duration = Duration::from_millis(100);
 /// How often a caller looks whether `main_loop` has left it the shard.
 const HANDOVER: Duration = Duration::from_millis(5);
 
@@ -33,6 +31,8 @@ pub struct Connection {
     closed: AtomicBool,
     /// The shard of a connection that its owner drives by [`PeerConnection::main_loop`].
     own: Option<Mutex<Shard>>,
+    /// How long one `main_loop` waits for the network at most.
+    main_loop_wait: Duration,
     /// Keeps the threads alive.
     _driver: Option<Driver>,
 }
@@ -63,6 +63,7 @@ impl Connection {
             link,
             closed: AtomicBool::new(false),
             own: Some(Mutex::new(shard)),
+            main_loop_wait: driver.main_loop_wait,
             _driver: None,
         })
     }
@@ -90,6 +91,7 @@ impl Connection {
             link,
             closed: AtomicBool::new(false),
             own: None,
+            main_loop_wait: Duration::ZERO,
             _driver: Some(driver.clone()),
         })
     }
@@ -280,7 +282,7 @@ impl PeerConnection for Connection {
         };
         own.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .turn(Some(MAIN_LOOP_WAIT))
+            .turn(Some(self.main_loop_wait))
             .map_err(failed)?;
         // Without the lock: what is called may call back.
         let mut desk = Desk::default();

@@ -1,0 +1,224 @@
+//! `esp_peer.h`: a peer connection over any table of operations.
+
+#![allow(
+    missing_docs,
+    clippy::missing_safety_doc,
+    reason = "the headers say what each does, and what its caller owes"
+)]
+
+pub mod default;
+#[cfg(test)]
+mod layout;
+pub mod types;
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+
+use esp_peer::Error;
+
+use crate::border::{NONE, guard, invalid, read};
+use crate::handles::Handles;
+use types::*;
+
+/// A peer over the table that it was opened with.
+struct Peer {
+    ops: esp_peer_ops_t,
+    /// What the implementation calls it.
+    inner: esp_peer_handle_t,
+}
+
+// SAFETY: the pointers to functions are the implementation's, which has to expect calls of any task; `inner` is only
+// handed back to it.
+unsafe impl Send for Peer {}
+// SAFETY: as above; nothing here is ever written.
+unsafe impl Sync for Peer {}
+
+static PEERS: Handles<Peer> = Handles::new(1);
+
+/// Calls an operation of the peer's table; its result is the caller's.
+fn dispatch(
+    name: &str,
+    handle: esp_peer_handle_t,
+    call: impl FnOnce(&esp_peer_ops_t, esp_peer_handle_t) -> Option<c_int>,
+) -> c_int {
+    let mut answer = NONE;
+    let refused = guard(name, || {
+        let Some(peer) = PEERS.get(handle) else {
+            return invalid("the handle is not one of an open peer");
+        };
+        match call(&peer.ops, peer.inner) {
+            Some(code) => answer = code,
+            None => return Err(Error::NotSupported("the implementation has none")),
+        }
+        Ok(())
+    });
+    match refused {
+        NONE => answer,
+        code => code,
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_open(
+    cfg: *mut esp_peer_cfg_t,
+    ops: *const esp_peer_ops_t,
+    peer: *mut esp_peer_handle_t,
+) -> c_int {
+    crate::log::start();
+    let mut answer = NONE;
+    let refused = guard("esp_peer_open", || {
+        if peer.is_null() || !peer.is_aligned() {
+            return invalid("no place for the handle");
+        }
+        // SAFETY: it is not NULL and aligned; the caller owes a place for a handle.
+        unsafe { peer.write(ptr::null_mut()) };
+        if cfg.is_null() {
+            return invalid("no configuration");
+        }
+        // SAFETY: the caller owes a table.
+        let ops = unsafe { read(ops, "no table of operations") }?;
+        let Some(open) = ops.open else {
+            return invalid("the table of operations has no `open`");
+        };
+        let mut inner = ptr::null_mut();
+        // SAFETY: the implementation gets what the caller gave, and a place for its handle.
+        answer = unsafe { open(cfg, &raw mut inner) };
+        if answer == NONE {
+            let handle = PEERS.insert(Peer { ops, inner });
+            // SAFETY: as above.
+            unsafe { peer.write(handle) };
+        }
+        Ok(())
+    });
+    match refused {
+        NONE => answer,
+        code => code,
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_new_connection(peer: esp_peer_handle_t) -> c_int {
+    dispatch("esp_peer_new_connection", peer, |ops, inner| {
+        // SAFETY: a handle of the implementation's own.
+        ops.new_connection.map(|op| unsafe { op(inner) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_update_ice_info(
+    peer: esp_peer_handle_t,
+    role: c_int,
+    server: *mut esp_peer_ice_server_cfg_t,
+    server_num: c_int,
+) -> c_int {
+    dispatch("esp_peer_update_ice_info", peer, |ops, inner| {
+        let op = ops.update_ice_info?;
+        // SAFETY: a handle of the implementation's own, and what the caller gave.
+        Some(unsafe { op(inner, role, server, server_num) })
+    })
+}
+
+/// Exports an operation on a handle and one thing more.
+macro_rules! operation {
+    ($name:ident, $op:ident, $what:ty) => {
+        #[doc = concat!("`", stringify!($op), "` of the peer's table.")]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(peer: esp_peer_handle_t, what: $what) -> c_int {
+            dispatch(stringify!($name), peer, |ops, inner| {
+                // SAFETY: a handle of the implementation's own, and what the caller gave.
+                ops.$op.map(|op| unsafe { op(inner, what) })
+            })
+        }
+    };
+}
+
+operation!(esp_peer_send_msg, send_msg, *mut esp_peer_msg_t);
+operation!(esp_peer_send_video, send_video, *mut esp_peer_frame_t);
+operation!(esp_peer_send_audio, send_audio, *mut esp_peer_frame_t);
+operation!(esp_peer_send_data, send_data, *mut esp_peer_data_frame_t);
+operation!(
+    esp_peer_create_data_channel,
+    create_data_channel,
+    *mut esp_peer_data_channel_cfg_t
+);
+operation!(
+    esp_peer_close_data_channel,
+    close_data_channel,
+    *const c_char
+);
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_main_loop(peer: esp_peer_handle_t) -> c_int {
+    dispatch("esp_peer_main_loop", peer, |ops, inner| {
+        // SAFETY: a handle of the implementation's own.
+        ops.main_loop.map(|op| unsafe { op(inner) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_disconnect(peer: esp_peer_handle_t) -> c_int {
+    dispatch("esp_peer_disconnect", peer, |ops, inner| {
+        // SAFETY: a handle of the implementation's own.
+        ops.disconnect.map(|op| unsafe { op(inner) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_query(peer: esp_peer_handle_t) -> c_int {
+    dispatch("esp_peer_query", peer, |ops, inner| {
+        // SAFETY: a handle of the implementation's own.
+        ops.query.map(|op| unsafe { op(inner) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_set_rtp_transformer(
+    peer: esp_peer_handle_t,
+    role: c_int,
+    transform_cb: *mut esp_peer_rtp_transform_cb_t,
+    ctx: *mut c_void,
+) -> c_int {
+    dispatch("esp_peer_set_rtp_transformer", peer, |ops, inner| {
+        let op = ops.set_rtp_transformer?;
+        // SAFETY: a handle of the implementation's own, and what the caller gave.
+        Some(unsafe { op(inner, role, transform_cb, ctx) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_close(peer: esp_peer_handle_t) -> c_int {
+    let mut answer = NONE;
+    let refused = guard("esp_peer_close", || {
+        let Some(peer) = PEERS.remove(peer) else {
+            return invalid("the handle is not one of an open peer");
+        };
+        let close = peer.ops.close;
+        let close = close.ok_or(Error::NotSupported("the implementation has none"))?;
+        // SAFETY: a handle of the implementation's own, that is handed over this last time.
+        answer = unsafe { close(peer.inner) };
+        Ok(())
+    });
+    match refused {
+        NONE => answer,
+        code => code,
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn esp_peer_get_paired_addr(
+    peer: esp_peer_handle_t,
+    addr: *mut esp_peer_addr_t,
+) -> c_int {
+    guard("esp_peer_get_paired_addr", || {
+        let Some(peer) = PEERS.get(peer) else {
+            return invalid("the handle is not one of an open peer");
+        };
+        if addr.is_null() || !addr.is_aligned() {
+            return invalid("no place for the address");
+        }
+        let paired = default::paired_addr(peer.inner)?;
+        // SAFETY: it is not NULL and aligned; the caller owes a place for an address.
+        unsafe { addr.write(paired) };
+        Ok(())
+    })
+}
