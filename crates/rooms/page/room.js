@@ -11,6 +11,7 @@ import { View } from "./view.js";
 
 const MOST_RETRIES = 3;
 const RING_SECONDS = 45;
+const GIVEN_UP = "The connection was lost, and does not come back. You can start another call.";
 const SHAKY = 3_000; // What a connection may be silent until that is said large, in ms.
 
 export class Room {
@@ -289,7 +290,7 @@ export class Room {
 
   /** The other side has begun anew, or given the connection up: call it as this side does at first. */
   callAgain() {
-    if (this.retries >= MOST_RETRIES) return this.end("The connection was lost.");
+    if (this.retries >= MOST_RETRIES) return this.end(GIVEN_UP);
     this.retries++;
     this.setState("calling");
     this.renew();
@@ -298,7 +299,7 @@ export class Room {
 
   /** The connection is gone and nobody said bye: build it anew. */
   redial() {
-    if (this.retries >= MOST_RETRIES) return this.end("The connection was lost.");
+    if (this.retries >= MOST_RETRIES) return this.end(GIVEN_UP);
     this.retries++;
     const { microphone } = this;
     this.microphone = null;
