@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::ThreadId;
-use std::time::Duration;
 
 use esp_wire::{Signal, Trickle};
 
@@ -13,9 +12,6 @@ use super::worker::Worker;
 use super::{Kind, WhipConfig};
 use crate::http::Http;
 use crate::{Error, Signaling, SignalingEvents};
-
-/// How long [`Signaling::stop`] waits for the goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Publishes to a WHIP server (RFC 9725); it works on one thread of its own.
 ///
@@ -154,7 +150,7 @@ impl Client {
         if running.thread == std::thread::current().id() {
             return Ok(());
         }
-        match running.done.recv_timeout(GOODBYE) {
+        match running.done.recv_timeout(self.config.goodbye) {
             Err(RecvTimeoutError::Timeout) => Err(Error::Unreachable(
                 "the server took too long to say goodbye; it will find us gone".into(),
             )),

@@ -97,6 +97,7 @@ pub struct WhipConfig {
     pub(super) retry: Retry,
     pub(super) longest_wait: Duration,
     pub(super) request_timeout: Duration,
+    pub(super) goodbye: Duration,
     pub(super) queue: usize,
     pub(super) answer_size: u64,
     pub(super) trickle: Trickle,
@@ -132,6 +133,7 @@ impl WhipConfig {
             retry: Retry::default(),
             longest_wait: Duration::from_secs(300),
             request_timeout: Duration::from_secs(10),
+            goodbye: Duration::from_secs(5),
             queue: 256,
             answer_size: 256 * 1024,
             trickle: Trickle::Full,
@@ -170,6 +172,13 @@ impl WhipConfig {
     /// With this patience for one request; 10 s by default.
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
+        self
+    }
+
+    /// With this patience for the goodbye of [`Signaling::stop`](crate::Signaling::stop), of which its request may
+    /// take two fifths; 5 s by default.
+    pub fn with_goodbye(mut self, timeout: Duration) -> Self {
+        self.goodbye = timeout;
         self
     }
 

@@ -14,9 +14,6 @@ use crate::http::{Answer, Http, Request};
 use crate::url::Url;
 
 const REDIRECTS: usize = 5;
-/// How long the request of a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(2);
-
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
@@ -27,6 +24,8 @@ pub(super) struct Rest {
     home: Url,
     secret: Option<String>,
     timeout: Duration,
+    /// How long the request of a goodbye may take.
+    goodbye: Duration,
 }
 
 /// A session at the server.
@@ -65,6 +64,7 @@ impl Rest {
             home: config.url.clone(),
             secret: config.auth.header(),
             timeout: config.request_timeout,
+            goodbye: config.request_timeout.min(config.goodbye / 5 * 2),
         }
     }
 
@@ -231,7 +231,7 @@ impl Rest {
 
     fn end(&self, url: &Url) {
         // The server finds us gone in any case.
-        match self.once("DELETE", url, &[], None, self.timeout.min(GOODBYE)) {
+        match self.once("DELETE", url, &[], None, self.goodbye) {
             Ok(answer) => tracing::debug!(status = answer.status, "the session is ended"),
             Err(error) => tracing::debug!(%error, "the end of the session was not heard"),
         }

@@ -8,15 +8,20 @@ use esp_signaling::{
 use esp_wire::{Role, Signal};
 
 use crate::studio::{Odd, Studio, described};
-use crate::{Ear, Told, custom, recorder};
+use crate::{Ear, PATIENCE, Told, custom, recorder};
 
 pub(crate) fn quick(url: &str) -> WhipConfig {
-    WhipConfig::new(url).unwrap().with_retry(Retry {
+    let retry = Retry {
         first: Duration::from_millis(10),
         most: Duration::from_millis(100),
         full: Duration::from_millis(10),
         attempts: Some(100),
-    })
+    };
+    WhipConfig::new(url)
+        .unwrap()
+        .with_retry(retry)
+        .with_request_timeout(PATIENCE)
+        .with_goodbye(PATIENCE)
 }
 
 pub(crate) fn publish(config: WhipConfig) -> (Whip, Ear) {
