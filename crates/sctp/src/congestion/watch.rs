@@ -148,3 +148,43 @@ impl Chance {
         self.lost >= SEVERAL && self.lost > USUAL * self.seen
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A round of a thousand packets of which so many were lost.
+    fn round(watch: &mut Watch, lost: u64) -> Verdict {
+        watch.lost += lost;
+        watch.arrived += 1_000 - lost;
+        watch.judge()
+    }
+
+    fn tried(lost: u64) -> Watch {
+        let mut watch = Watch::default();
+        assert_eq!(round(&mut watch, lost), Verdict::Excess);
+        // What was sent before the reduction says nothing of it.
+        for _ in 0..SETTLING {
+            assert_eq!(round(&mut watch, lost), Verdict::Unremarkable);
+        }
+        assert!(watch.is_trying());
+        watch
+    }
+
+    #[test]
+    fn a_path_that_loses_whatever_is_sent_is_remembered() {
+        let mut watch = tried(100);
+        assert_eq!(round(&mut watch, 100), Verdict::InVain);
+        assert!(!watch.is_trying());
+        assert_eq!(round(&mut watch, 150), Verdict::Unremarkable);
+        assert_eq!(round(&mut watch, 300), Verdict::Excess);
+    }
+
+    #[test]
+    fn a_reduction_that_helped_is_not_in_vain() {
+        let mut watch = tried(100);
+        assert_eq!(round(&mut watch, 5), Verdict::Unremarkable);
+        assert!(!watch.is_trying());
+        assert_eq!(round(&mut watch, 100), Verdict::Excess);
+    }
+}

@@ -228,3 +228,108 @@ impl Recovery {
         self.suspects = self.suspects.saturating_add(count as u32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    /// The least round trip of the path.
+    const LEAST: Duration = Duration::from_millis(20);
+
+    /// One chunk a packet, a packet each millisecond; TSNs and packets count from 1.
+    fn flight(count: u64) -> Flight {
+        let mut flight = Flight::new(1, 16);
+        for packet in 1..=count {
+            flight.push(Entry {
+                segment: 0,
+                message: 0,
+                offset: 0,
+                len: 1_000,
+                flags: 0,
+                state: State::InFlight,
+                sends: 1,
+                fragment: 0,
+                packet,
+                sent_at: Instant::ZERO + MS * packet as u32,
+            });
+        }
+        flight
+    }
+
+    /// A SACK for this TSN alone.
+    fn acknowledge(recovery: &mut Recovery, flight: &mut Flight, tsn: u64, now: Instant) {
+        let before = recovery.newest();
+        let entry = flight.acknowledge(tsn).expect("it is in flight");
+        recovery.on_acknowledged(tsn, &entry, before, now, LEAST);
+    }
+
+    /// What is believed lost, and whether for the first time in this round.
+    fn detect(recovery: &mut Recovery, flight: &mut Flight, now: Instant) -> (Vec<u64>, Found) {
+        let mut lost = Vec::new();
+        let found = recovery.detect(flight, now, LEAST, LEAST, &mut lost);
+        (lost, found)
+    }
+
+    #[test]
+    fn three_packets_overtake_or_a_quarter_of_a_round_trip_passes() {
+        let (mut recovery, mut flight) = (Recovery::new(), flight(6));
+        let at = |ms: u32| Instant::ZERO + MS * ms;
+        acknowledge(&mut recovery, &mut flight, 3, at(23));
+        let (lost, found) = detect(&mut recovery, &mut flight, at(23));
+        // RFC 8985 §6.2: the first was sent at 1; a round trip of 20, and a quarter.
+        assert_eq!((lost, found.reorder_at), (vec![], Some(at(26))));
+        acknowledge(&mut recovery, &mut flight, 4, at(24));
+        assert_eq!(detect(&mut recovery, &mut flight, at(24)).0, [1]);
+        // Two have overtaken the second; then its time is over.
+        let (lost, found) = detect(&mut recovery, &mut flight, at(26));
+        assert_eq!((lost, found.reorder_at), (vec![], Some(at(27))));
+        assert_eq!(detect(&mut recovery, &mut flight, at(27)).0, [2]);
+        // What was sent after the newest that arrived is nobody's loss.
+        assert_eq!(detect(&mut recovery, &mut flight, at(900)).0, []);
+    }
+
+    #[test]
+    fn a_round_trip_has_one_reduction_that_late_arrivals_undo() {
+        let (mut recovery, mut flight) = (Recovery::new(), flight(10));
+        let now = Instant::ZERO + MS * 30;
+        let later = now + MS * 10;
+        acknowledge(&mut recovery, &mut flight, 5, now);
+        let (lost, found) = detect(&mut recovery, &mut flight, later);
+        assert_eq!((lost, found.congestion), (vec![1, 2, 3, 4], true));
+        recovery.on_losses(4, true, 11);
+        assert!(recovery.is_recovering());
+        // The sixth and seventh left before the reduction, too.
+        acknowledge(&mut recovery, &mut flight, 10, now);
+        let (lost, found) = detect(&mut recovery, &mut flight, later);
+        assert_eq!((lost, found.congestion), (vec![6, 7, 8, 9], false));
+        recovery.on_losses(4, false, 11);
+        // Four had not been sent again, four had and are reported twice.
+        for tsn in 1..=4 {
+            assert!(!recovery.take_spurious());
+            acknowledge(&mut recovery, &mut flight, tsn, now);
+        }
+        for tsn in 6..=9 {
+            flight.resend(tsn, 5 + tsn, now);
+            recovery.on_resent(tsn);
+            assert!(!recovery.take_spurious());
+            recovery.on_duplicate(tsn);
+            // Once each.
+            recovery.on_duplicate(tsn);
+        }
+        assert!(recovery.take_spurious());
+        assert!(!recovery.take_spurious() && !recovery.is_recovering());
+    }
+
+    #[test]
+    fn an_answer_too_fast_for_the_repetition_answers_the_original() {
+        let (mut recovery, mut flight) = (Recovery::new(), flight(3));
+        let now = Instant::ZERO + MS * 400;
+        flight.resend(1, 4, now);
+        acknowledge(&mut recovery, &mut flight, 1, now + MS);
+        assert_eq!(recovery.newest(), 0);
+        flight.resend(2, 5, now);
+        acknowledge(&mut recovery, &mut flight, 2, now + LEAST);
+        assert_eq!(recovery.newest(), 5);
+    }
+}
