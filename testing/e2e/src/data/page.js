@@ -30,7 +30,8 @@ class End {
 
   keep(channel) {
     channel.binaryType = "arraybuffer";
-    const entry = { channel, got: [], closed: false, echo: false, bulk: null, sent: 0, error: null };
+    const opened = channel.readyState === "open";
+    const entry = { channel, opened, got: [], closed: false, echo: false, bulk: null, sent: 0, error: null };
     this.channels.set(channel.label, entry);
     channel.onmessage = ({ data }) => {
       if (entry.bulk) {
@@ -39,6 +40,7 @@ class End {
       } else if (entry.echo) channel.send(data);
       else entry.got.push(data);
     };
+    channel.onopen = () => (entry.opened = true);
     channel.onclose = () => (entry.closed = true);
     return entry;
   }
@@ -90,6 +92,12 @@ window.data = {
 
   isOpen(label) {
     return this.entry(label)?.channel.readyState === "open";
+  },
+
+  /** Whether a channel that was open says that it connects: what no channel may, and what cannot be sent on. */
+  fellBack() {
+    const all = [...(this.end?.channels.values() ?? [])];
+    return all.some(({ channel, opened }) => opened && channel.readyState === "connecting");
   },
 
   send(label, message) {
