@@ -120,10 +120,6 @@ impl Association {
         if now.since(swept) >= IDLE {
             self.sweep(now);
         }
-        // What was received leaves buffers behind; the timer goes on until they are given back.
-        if !self.inc.pool.is_empty() && !self.timers.is_set(Why::Idle) {
-            self.await_idleness(now);
-        }
     }
 
     /// Gives memory back that was not needed since the last time.
