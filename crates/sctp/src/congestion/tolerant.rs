@@ -62,6 +62,8 @@ pub struct Tolerant {
     samples: usize,
     watch: Watch,
     chance: Chance,
+    /// Chunks of the last loss.
+    last_lost: u64,
     /// Arrived bytes that do not make a chunk yet.
     bytes: usize,
     /// The curve before a reduction that may prove to be in vain, less what queues took from it since.
@@ -87,6 +89,7 @@ impl Tolerant {
             samples: 0,
             watch: Watch::default(),
             chance: Chance::default(),
+            last_lost: 0,
             bytes: 0,
             on_trial: None,
             largest: [0; 2],
@@ -271,6 +274,7 @@ impl Congestion for Tolerant {
 
     fn on_lost(&mut self, chunks: usize) {
         self.watch.lost += chunks as u64;
+        self.last_lost = chunks as u64;
         // A timeout gives up all that is in flight, which says nothing of a rate.
         if self.factor() >= 1.0 && 2 * chunks * self.chunk() < self.window() {
             self.chance.note_lost(chunks);
@@ -296,6 +300,11 @@ impl Congestion for Tolerant {
     }
 
     fn on_timeout(&mut self, _now: Instant) {
+        // All that was in flight is given up, whatever became of it: no sign that more is lost than before, which would
+        // end the slow start that follows with its first round. Where the path loses by itself, that is better ended early.
+        if !self.chance.is_usual() {
+            self.watch.lost = self.watch.lost.saturating_sub(self.last_lost);
+        }
         let factor = self.factor();
         self.resting = 0;
         self.on_trial = None;

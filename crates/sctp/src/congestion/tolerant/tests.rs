@@ -76,6 +76,24 @@ fn marks_reduce_whatever_is_felt_and_growth_rests_after_it() {
 }
 
 #[test]
+fn after_a_timeout_slow_start_goes_on_to_what_the_path_held() {
+    let (mut tolerant, mut now) = (Tolerant::new(1_000), Instant::ZERO);
+    rounds(&mut tolerant, &mut now, 3, 0, Duration::ZERO);
+    let window = tolerant.window();
+    tolerant.on_lost(window / 1_000);
+    tolerant.on_timeout(now);
+    assert_eq!(tolerant.window(), 1_000);
+    for round in 0..7 {
+        let packets = tolerant.window() / 1_000;
+        assert!(tolerant.in_slow_start(), "round {round}: {packets} packets");
+        for packet in 0..packets {
+            tolerant.on_acknowledged(now, ack(1, 50 * MS, packet == 0));
+        }
+    }
+    assert!(tolerant.window() >= 128_000, "{}", tolerant.window());
+}
+
+#[test]
 fn growth_is_modest_after_a_queue_and_quick_without_one() {
     let grown = |queue: bool| {
         let (mut tolerant, mut now) = (Tolerant::new(1_000), Instant::ZERO);
