@@ -142,14 +142,15 @@ impl Cubic {
             }
             Epoch {
                 began: now,
-                rise: (missing / C).cbrt(),
+                rise: cube_root(missing / C),
                 reno: window,
             }
         });
         let elapsed = (now.since(epoch.began) + self.rtt).as_secs_f64();
+        let from_plateau = elapsed - epoch.rise;
+        let cube = from_plateau * from_plateau * from_plateau;
         // RFC 9438 §4.2: where the curve is one round trip ahead, at most half as much again.
-        let target = (curve.plateau + C * (elapsed - epoch.rise).powi(3) * packet)
-            .clamp(window, window * 1.5);
+        let target = (curve.plateau + C * cube * packet).clamp(window, window * 1.5);
         let share = bytes as f64 / window;
         // RFC 9438 §4.3: never slower than Reno with the same reductions.
         let alpha = match epoch.reno < curve.plateau {
@@ -278,6 +279,20 @@ impl Congestion for Cubic {
     }
 }
 
+/// The cube root of what is not negative. That of the standard library may differ from machine to machine, and what is
+/// sent must not.
+fn cube_root(of: f64) -> f64 {
+    if of <= 0.0 {
+        return 0.0;
+    }
+    // A third of the exponent; each step of Newton's doubles the digits that are right.
+    let mut root = f64::from_bits(of.to_bits() / 3 + ((1023 / 3 * 2) << 52));
+    for _ in 0..6 {
+        root = (2.0 * root + of / (root * root)) / 3.0;
+    }
+    root
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +304,18 @@ mod tests {
             window_limited: true,
             in_recovery: false,
             round_ended,
+        }
+    }
+
+    #[test]
+    fn cube_roots_are_right() {
+        assert_eq!(cube_root(0.0), 0.0);
+        for exponent in -30..30 {
+            for step in 0..100 {
+                let root = f64::from(exponent).exp2() * (1.0 + f64::from(step) / 100.0);
+                let found = cube_root(root * root * root);
+                assert!((found / root - 1.0).abs() < 1e-14, "{root}: {found}");
+            }
         }
     }
 
