@@ -1,6 +1,7 @@
 //! As many channels as there can be: in turn, and all at once.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use esp_peer::{ChannelConfig, PeerConnection};
 use esp_wire::{DataFrame, DataKind};
@@ -12,6 +13,9 @@ use crate::progress::{Progress, memory};
 const ROUND: u64 = 1_000;
 /// Bytes of a message.
 const SIZE: u64 = 100;
+
+/// What was not needed for 5 to 10 s is given back: after this time what stays has been seen.
+const REST: Duration = Duration::from_secs(12);
 
 /// Opens channels from both sides in turn, sends a message on each, and closes it, a thousand at a time.
 pub(crate) fn in_turn(ends: &[End; 2], count: u64) -> Result<(), String> {
@@ -49,11 +53,14 @@ pub(crate) fn at_once(ends: &[End; 2], stream_id: u16, count: u64) -> Result<(),
     let progress = Progress::new("channels closed", count);
     volume.close(&streams)?;
     progress.end();
-    let [open, closed] = [open, memory()].map(|memory| memory.saturating_sub(before));
+    let closed = memory();
+    std::thread::sleep(REST);
+    let [open, closed, rested] = [open, closed, memory()].map(|now| now.saturating_sub(before));
     println!(
-        "{} channels open at once take {open} KiB of resident memory at both ends together, {closed} KiB stay when \
-         they are closed",
-        streams.len()
+        "{} channels open at once take {open} KiB of resident memory at both ends together; {closed} KiB when they have \
+         been closed, {rested} KiB {} s later",
+        streams.len(),
+        REST.as_secs()
     );
     volume.judge()
 }
