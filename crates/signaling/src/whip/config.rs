@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use esp_wire::Trickle;
 
 use crate::url::Url;
@@ -43,7 +45,8 @@ impl WhipAuth {
             WhipAuth::None => None,
             WhipAuth::Bearer(token) => Some(format!("Bearer {token}")),
             WhipAuth::Basic { user, password } => {
-                Some(format!("Basic {}", base64(&format!("{user}:{password}"))))
+                let credentials = STANDARD.encode(format!("{user}:{password}"));
+                Some(format!("Basic {credentials}"))
             }
         }
     }
@@ -66,26 +69,6 @@ impl WhipAuth {
             _ => Ok(()),
         }
     }
-}
-
-/// RFC 4648 §4.
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for group in text.as_bytes().chunks(3) {
-        let mut bits = 0_u32;
-        for at in 0..3 {
-            bits = bits << 8 | u32::from(group.get(at).copied().unwrap_or_default());
-        }
-        for at in 0..4 {
-            let index = (bits >> (18 - 6 * at) & 63) as usize;
-            out.push(match at <= group.len() {
-                true => char::from(LETTERS[index]),
-                false => '=',
-            });
-        }
-    }
-    out
 }
 
 /// Settings of a [`Whip`](crate::Whip) or [`Whep`](crate::Whep) client. `Debug` shows neither token nor path.
@@ -231,16 +214,13 @@ mod tests {
 
     #[test]
     fn secrets_are_written_and_never_shown() {
-        // RFC 7617 §2 and RFC 4648 §10.
+        // RFC 7617 §2.
         let basic = WhipAuth::Basic {
             user: "Aladdin".into(),
             password: "open sesame".into(),
         };
         let header = basic.header().unwrap();
         assert_eq!(header, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        for (text, encoded) in [("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(text), encoded);
-        }
         let config = WhipConfig::new("https://a/live/secret-key").unwrap();
         let config = config.with_auth(basic).unwrap();
         let shown = format!("{config:?}");
