@@ -81,6 +81,7 @@ pub struct WhipConfig {
     pub(super) longest_wait: Duration,
     pub(super) request_timeout: Duration,
     pub(super) goodbye: Duration,
+    pub(super) redirects: usize,
     pub(super) queue: usize,
     pub(super) answer_size: u64,
     pub(super) trickle: Trickle,
@@ -117,6 +118,7 @@ impl WhipConfig {
             longest_wait: Duration::from_secs(300),
             request_timeout: Duration::from_secs(10),
             goodbye: Duration::from_secs(5),
+            redirects: 5,
             queue: 256,
             answer_size: 256 * 1024,
             trickle: Trickle::Full,
@@ -162,6 +164,12 @@ impl WhipConfig {
     /// take two fifths; 5 s by default.
     pub fn with_goodbye(mut self, timeout: Duration) -> Self {
         self.goodbye = timeout;
+        self
+    }
+
+    /// With this many redirects followed in a row at most; 5 by default.
+    pub fn with_redirects(mut self, redirects: usize) -> Self {
+        self.redirects = redirects;
         self
     }
 

@@ -13,7 +13,6 @@ use crate::Error;
 use crate::http::{Answer, Http, Request};
 use crate::url::Url;
 
-const REDIRECTS: usize = 5;
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
@@ -24,6 +23,7 @@ pub(super) struct Rest {
     home: Url,
     secret: Option<String>,
     timeout: Duration,
+    redirects: usize,
     /// How long the request of a goodbye may take.
     goodbye: Duration,
 }
@@ -64,6 +64,7 @@ impl Rest {
             home: config.url.clone(),
             secret: config.auth.header(),
             timeout: config.request_timeout,
+            redirects: config.redirects,
             goodbye: config.request_timeout.min(config.goodbye / 5 * 2),
         }
     }
@@ -273,7 +274,7 @@ impl Rest {
         body: Option<&str>,
     ) -> Result<(Answer, Url), Error> {
         let mut url = url.clone();
-        for _ in 0..REDIRECTS {
+        for _ in 0..=self.redirects {
             let answer = self.once(method, &url, headers, body, self.timeout)?;
             let Some(link) = answer
                 .header("location")
@@ -296,8 +297,9 @@ impl Rest {
             url = next;
         }
         Err(Error::Refused(format!(
-            "{} sends us on more than {REDIRECTS} times",
-            url.origin()
+            "{} sends us on more than {} times; name the server that answers in the end, or allow more redirects",
+            self.home.origin(),
+            self.redirects
         )))
     }
 

@@ -58,6 +58,28 @@ fn a_location_may_be_whole_and_on_another_server() {
 }
 
 #[test]
+fn redirects_are_followed_as_far_as_allowed() {
+    for (allowed, arrives) in [(2, false), (3, true)] {
+        let studio = Studio::start();
+        // Each "old" in a path is one redirect more.
+        let on = Odd::of(307).with("Location", "/old/old/live");
+        studio.state().odd("POST", on);
+        let (mut client, ear) = publish(quick(&studio.url()).with_redirects(allowed));
+        ear.expect(&ready(0));
+        let first = offer(1, "ours");
+        client.send_msg(&first).unwrap();
+        if arrives {
+            ear.expect(&[answer_to(&first)]);
+            continue;
+        }
+        match ear.next() {
+            Told::Close(told) => assert!(told.contains("more than 2 times"), "{told}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_token_does_not_go_unsecured_to_another_host() {
     for (odd, words) in [
         (
