@@ -202,9 +202,18 @@ impl Association {
             && self.out.has_bulk(3);
         if lone {
             self.mark_lone(train, packets);
-            self.after_transmit(now, stop);
-            return true;
+        } else {
+            stop = self.lengthen(now, train, stop, size);
+            if self.out.packets() > packets {
+                self.mark(train, packets);
+            }
         }
+        self.after_transmit(now, stop);
+        true
+    }
+
+    /// More packets of data behind the first, as long as it was full.
+    fn lengthen(&mut self, now: Instant, train: &mut Train, mut stop: Stop, size: usize) -> Stop {
         if stop == Stop::PacketFull
             && train.segment(0).len() < size
             && self.out.next_is_small(&mut self.channels)
@@ -218,11 +227,7 @@ impl Association {
                 break;
             }
         }
-        if self.out.packets() > packets {
-            self.mark(train, packets);
-        }
-        self.after_transmit(now, stop);
-        true
+        stop
     }
 
     /// Timers that follow from what was sent, and what held the rest back.
