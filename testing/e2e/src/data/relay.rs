@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,9 +30,18 @@ struct Shared {
     /// Says how many of a thousand datagrams are lost, as a datagram behind those that came before.
     voice: UdpSocket,
     voice_at: SocketAddr,
+    /// The number of the last word; an echo of an earlier one is none of this one.
+    word: AtomicU32,
     /// The sizes of what was lost on its way from each end.
     lost: [Mutex<Vec<usize>>; 2],
     ending: AtomicBool,
+}
+
+/// The length of a word: its number, and how many of a thousand are lost.
+const WORD: usize = 8;
+
+fn word(number: u32, of_a_thousand: u32) -> [u8; WORD] {
+    ((u64::from(number) << 32) | u64::from(of_a_thousand)).to_be_bytes()
 }
 
 const DEVICE: usize = 0;
@@ -57,6 +66,7 @@ impl Relay {
             ends: Default::default(),
             voice_at: voice.local_addr().map_err(failed)?,
             voice,
+            word: AtomicU32::new(0),
             lost: Default::default(),
             ending: AtomicBool::new(false),
         });
@@ -76,17 +86,18 @@ impl Relay {
     /// # Errors
     /// When the relay does not hear of it.
     pub fn lose(&self, of_a_thousand: u32) -> Outcome<()> {
-        let words = of_a_thousand.to_be_bytes();
+        let number = self.shared.word.fetch_add(1, Ordering::Relaxed);
+        let word = word(number, of_a_thousand);
         for side in &self.shared.sides {
             let port = side.local_addr().map_err(|error| error.to_string())?.port();
             let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             wait::until("the relay does not hear", PATIENCE, || {
-                self.shared.voice.send_to(&words, at).ok()?;
-                let mut echo = [0; 4];
+                self.shared.voice.send_to(&word, at).ok()?;
+                let mut echo = [0; WORD];
                 loop {
                     // The echo of an earlier word may be before it.
                     let (_, from) = self.shared.voice.recv_from(&mut echo).ok()?;
-                    if from == at && echo == words {
+                    if from == at && echo == word {
                         return Some(());
                     }
                 }
@@ -225,11 +236,11 @@ impl Shared {
                 continue;
             };
             if by == self.voice_at
-                && let Ok(words) = datagram[..length].try_into()
+                && let Some((_, of_a_thousand)) = datagram[..length].split_last_chunk()
             {
-                loss = u64::from(u32::from_be_bytes(words));
+                loss = u64::from(u32::from_be_bytes(*of_a_thousand));
                 // What is lost is said again.
-                let _ = self.sides[from].send_to(&words, by);
+                let _ = self.sides[from].send_to(&datagram[..length], by);
                 continue;
             }
             dice ^= dice << 13;
@@ -246,5 +257,42 @@ impl Shared {
                 let _ = self.sides[to].send_to(&datagram[..length], end);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DTLS: [u8; 3] = [23, 254, 253];
+
+    fn description(end: &UdpSocket) -> String {
+        let port = end.local_addr().expect("bound").port();
+        format!("a=candidate:1 1 udp 1 127.0.0.1 {port} typ host\r\n")
+    }
+
+    fn port(sdp: &str) -> u16 {
+        let port = sdp.split_whitespace().nth(5).expect("a port");
+        port.parse().expect("a number")
+    }
+
+    #[test]
+    fn what_is_sent_before_a_word_meets_the_loss_of_before() {
+        let relay = Relay::new().expect("sockets");
+        let [device, page] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+        let seen = relay.stand_in_for_device(&description(&device));
+        let to_device = ("127.0.0.1", port(&seen.expect("an address")));
+        relay
+            .stand_in_for_page(&description(&page))
+            .expect("an address");
+        for _ in 0..100 {
+            relay.lose(1_000).expect("heard");
+            page.send_to(&DTLS, to_device).expect("sent");
+            relay.lose(0).expect("heard");
+            page.send_to(&[0x80; 5], to_device).expect("sent");
+            let mut datagram = [0; 16];
+            assert_eq!(device.recv(&mut datagram).expect("one that is not lost"), 5);
+        }
+        assert_eq!(relay.lost_to_device(3..=3), 100);
     }
 }

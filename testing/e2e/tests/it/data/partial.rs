@@ -1,7 +1,7 @@
 //! What is given up and what is not, when datagrams are lost.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use esp_e2e::Outcome;
@@ -29,6 +29,8 @@ const SIZE_TO_DEVICE: usize = 1_156;
 const WITH_MESSAGE: RangeInclusive<usize> = 1_028..=1_150;
 /// Datagrams to the device with more than one chunk of control in them.
 const LARGE: RangeInclusive<usize> = 400..=usize::MAX;
+/// Datagrams with the greater part of a message of [`SIZE`] in them.
+const WITH_MOST: RangeInclusive<usize> = SIZE / 2..=usize::MAX;
 const ANY: RangeInclusive<usize> = 0..=usize::MAX;
 
 /// The channels of both tests: label, options of the page, whether in order, and whether all comes.
@@ -203,7 +205,8 @@ pub(super) fn to_device(desk: &Desk<'_>) -> Outcome<()> {
     Ok(())
 }
 
-/// What is sent while nothing comes through is given up when its time is over, all of it and nothing else.
+/// What is sent while nothing comes through is given up when its time is over, and nothing else: by the device all of
+/// it, by a browser what it has not sent once.
 pub(super) fn expired(desk: &Desk<'_>) -> Outcome<()> {
     let (relay, device) = meet(desk)?;
     expired_to_page(desk, &relay, &device)?;
@@ -233,10 +236,9 @@ fn in_the_light(first: u32, mut send: impl FnMut(u32) -> Outcome<bool>) -> Outco
     Err(format!("of {MOST} messages came {came:?}"))
 }
 
-/// Nothing came that was sent in the dark, where `first` is the first; what came in the light is there, in order. With
-/// it there may be what came although it was taken for expired.
-fn heard_in_the_light(heard: &[u32], right: &[u32], first: u32) -> bool {
-    let dark = first..first + DARK;
+/// Nothing came of these that were sent in the dark; what came in the light is there, in order. With it there may be
+/// what came although it was taken for expired.
+fn heard_in_the_light(heard: &[u32], right: &[u32], dark: Range<u32>) -> bool {
     heard.is_sorted_by(|one, next| one < next)
         && right.iter().all(|number| heard.contains(number))
         && !heard.iter().any(|number| dark.contains(number))
@@ -272,7 +274,7 @@ fn expired_to_page(desk: &Desk<'_>, relay: &Relay, device: &Device) -> Outcome<(
     right.extend(in_the_light(first + DARK, send_and_look)?);
     let heard = desk.page.evaluate("data.numbers('to the page')")?;
     let heard: Vec<u32> = serde_json::from_value(heard).map_err(|error| error.to_string())?;
-    match heard_in_the_light(&heard, &right, first) && gone == u64::from(DARK) {
+    match heard_in_the_light(&heard, &right, first..first + DARK) && gone == u64::from(DARK) {
         true => Ok(()),
         false => Err(format!("{gone} were given up, came {heard:?}, {right:?}")),
     }
@@ -303,6 +305,7 @@ fn expired_to_device(desk: &Desk<'_>, relay: &Relay, device: &Device) -> Outcome
     let before = in_the_light(0, &mut send_and_look)?;
     let first = before.last().map_or(0, |last| last + 1);
     let end = first + DARK;
+    let lost = relay.lost_to_device(WITH_MOST);
     relay.lose(1_000)?;
     send(first, end)?;
     desk.page.evaluate(&format!(
@@ -310,6 +313,10 @@ fn expired_to_device(desk: &Desk<'_>, relay: &Relay, device: &Device) -> Outcome
         2 * LIFETIME.as_millis()
     ))?;
     relay.lose(0)?;
+    // Chromium 156 looks how old something is only while all before it is too old as well and taken for lost. Where its
+    // timer ran out just before the lifetime, the first is on its way once more, and all the flight behind it follows.
+    let flight = relay.lost_to_device(WITH_MOST) - lost;
+    let unsent = (first + flight as u32).min(end - 1)..end;
     let after = in_the_light(end, send_and_look)?;
     // Firefox 153 says that it has the limit, and sends what has expired all the same.
     let says = desk
@@ -321,7 +328,7 @@ fn expired_to_device(desk: &Desk<'_>, relay: &Relay, device: &Device) -> Outcome
     let limited = says[1] == LIFETIME.as_millis() as u64;
     let last = after.last().map_or(end, |last| last + 1);
     let keeps = is_firefox && limited && came.iter().copied().eq(0..last);
-    match heard_in_the_light(&came, &[before, after].concat(), first) || keeps {
+    match heard_in_the_light(&came, &[before, after].concat(), unsent) || keeps {
         true => Ok(()),
         false => Err(format!("to the device came {came:?}, {says}")),
     }
