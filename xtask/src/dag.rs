@@ -27,10 +27,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("driver", &["peer", "dtls", "stun", "trust", "wire"]),
     ("signaling", &["sdp", "trust", "wire"]),
     ("rooms", &["wire"]),
+    ("local", &["rooms", "signaling", "wire"]),
     ("media", &["wire"]),
     ("webrtc", &["peer", "driver", "signaling", "media", "wire"]),
     ("capi", &["webrtc", "peer", "driver", "wire"]),
-    ("cli", &["webrtc", "rooms"]),
+    ("cli", &["webrtc", "rooms", "local"]),
     ("netsim", &["wire", "stun"]),
     (
         "fuzzing",

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use esp_webrtc::Event;
-use esp_webrtc::signaling::AppRtcConfig;
+use esp_webrtc::signaling::{AppRtc, AppRtcConfig};
 
 use crate::arguments::Call;
 use crate::failure::Failure;
 use crate::inputs::{Input, Inputs, Said};
 use crate::print::Printer;
-use crate::session::{Plan, Session, Wish};
+use crate::session::{Plan, Session, Wish, shown};
 use crate::trial::Trial;
 
 /// Calls until told to stop, or until all is sent.
@@ -20,7 +20,8 @@ pub(crate) fn run(arguments: Call, printer: Printer) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))?
         .with_trust(arguments.member.trust.trust()?);
     let plan = Plan {
-        room: config,
+        room: shown(config.room_name()),
+        signaling: Box::new(AppRtc::new(config)),
         url: &arguments.url,
         servers: arguments.member.servers.servers()?,
         media: &arguments.member.media,

@@ -27,19 +27,19 @@ pub(crate) fn run(arguments: Serve, printer: Printer) -> Result<(), Failure> {
     let running = server::start(&arguments.server, servers, move |event| {
         tell(printer, event, &last_refusal);
     })?;
-    let local = running.server.url().to_owned();
-    let urls: Vec<&String> = running.lan.iter().chain([&local]).collect();
+    let reach = &running.reach;
+    let urls: Vec<&String> = reach.lan.iter().chain([&reach.own]).collect();
     if printer.is_json() {
         printer.event(
             "serving",
             "",
-            json!({ "url": urls[0], "urls": urls, "fingerprint": running.fingerprint }),
+            json!({ "url": urls[0], "urls": urls, "fingerprint": reach.fingerprint }),
         );
     } else {
         for url in &urls {
             printer.words(&format!("Rooms are at {url}/r/ROOM"));
         }
-        if let Some(fingerprint) = &running.fingerprint {
+        if let Some(fingerprint) = &reach.fingerprint {
             printer.words(&format!("SHA-256 of the certificate: {fingerprint}"));
         }
         printer.words("Ctrl-C ends it. Times are UTC.");

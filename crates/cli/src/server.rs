@@ -1,8 +1,9 @@
-//! The room server of this program: on localhost, and with `--lan` in this network.
+//! The server of this program, of rooms or of this device alone: on localhost, and with `--lan` in this network.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use esp_local::{Local, LocalConfig};
 use esp_rooms::{Config, Error, Event, Identity, Listener, Server, TlsConfig};
 use esp_webrtc::driver::interfaces;
 use esp_webrtc::wire::IceServer;
@@ -15,21 +16,66 @@ use crate::failure::Failure;
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) server: Server,
+    pub(crate) reach: Reach,
+}
+
+/// How a server is reached.
+pub(crate) struct Reach {
+    /// The root URL on this host.
+    pub(crate) own: String,
     /// Root URLs for this network, best first.
     pub(crate) lan: Vec<String>,
     /// SHA-256 of the certificate.
     pub(crate) fingerprint: Option<String>,
 }
 
-/// Starts what the options ask for.
+/// Starts a server of rooms, as the options ask for.
 pub(crate) fn start(
     options: &ServerOptions,
     ice_servers: Vec<IceServer>,
     on_event: impl Fn(&Event) + Send + Sync + 'static,
 ) -> Result<Running, Failure> {
-    let mut config = Config::local(options.port)
-        .with_ice_servers(ice_servers)
-        .with_events(on_event);
+    let plan = plan(options, ice_servers)?;
+    let server = Server::start(plan.config.clone().with_events(on_event))
+        .map_err(|error| refused(options, error))?;
+    let reach = plan.reach(&server);
+    Ok(Running { server, reach })
+}
+
+/// Starts a server of this device alone.
+pub(crate) fn start_alone(
+    options: &ServerOptions,
+    ice_servers: Vec<IceServer>,
+) -> Result<(Local, Reach), Failure> {
+    let plan = plan(options, ice_servers)?;
+    let local = Local::serve(plan.config.clone(), LocalConfig::default())
+        .map_err(|error| refused(options, error))?;
+    let reach = local.server().map(|server| plan.reach(server));
+    let reach = reach.ok_or_else(|| Failure::Failed("the server has ended at once".into()))?;
+    Ok((local, reach))
+}
+
+fn refused(options: &ServerOptions, error: Error) -> Failure {
+    match error {
+        Error::PortTaken(address) if options.lan && address.port() == options.lan_port => {
+            Failure::Failed(format!(
+                "port {} is taken; choose another with --lan-port",
+                options.lan_port
+            ))
+        }
+        error => Failure::of(error),
+    }
+}
+
+/// Where to listen, and under which names.
+struct ServerPlan {
+    config: Config,
+    lan: Vec<String>,
+    fingerprint: Option<String>,
+}
+
+fn plan(options: &ServerOptions, ice_servers: Vec<IceServer>) -> Result<ServerPlan, Failure> {
+    let mut config = Config::local(options.port).with_ice_servers(ice_servers);
     let mut lan = Vec::new();
     let mut fingerprint = None;
     if options.lan {
@@ -42,28 +88,26 @@ pub(crate) fn start(
         fingerprint = Some(identity.fingerprint_text());
         lan = names;
     }
-    let server = Server::start(config).map_err(|error| match error {
-        Error::PortTaken(address) if options.lan && address.port() == options.lan_port => {
-            Failure::Failed(format!(
-                "port {} is taken; choose another with --lan-port",
-                options.lan_port
-            ))
-        }
-        error => Failure::of(error),
-    })?;
-    let port = server
-        .addresses()
-        .last()
-        .map_or(0, |address| address.port());
-    let lan = lan
-        .iter()
-        .map(|name| format!("https://{name}:{port}"))
-        .collect();
-    Ok(Running {
-        server,
+    Ok(ServerPlan {
+        config,
         lan,
         fingerprint,
     })
+}
+
+impl ServerPlan {
+    fn reach(self, server: &Server) -> Reach {
+        let port = server
+            .addresses()
+            .last()
+            .map_or(0, |address| address.port());
+        let url = |name: String| format!("https://{name}:{port}");
+        Reach {
+            own: server.url().to_owned(),
+            lan: self.lan.into_iter().map(url).collect(),
+            fingerprint: self.fingerprint,
+        }
+    }
 }
 
 /// IPv4 addresses under which others in this network reach this host.

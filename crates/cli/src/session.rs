@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use esp_rooms::RoomName;
-use esp_webrtc::signaling::{AppRtc, AppRtcConfig};
 use esp_webrtc::wire::IceServer;
-use esp_webrtc::{Event, PeerConfig, Settings, WebRtc};
+use esp_webrtc::{Event, PeerConfig, Settings, Signaling, WebRtc};
 use serde_json::json;
 
 use self::servers::WithServers;
@@ -30,11 +29,19 @@ use crate::trial::Trial;
 /// Characters of the peer's text that are printed.
 const MOST_TEXT: usize = 2_000;
 
+/// The name of a room as it is shown: those that are secrets are cut.
+pub(crate) fn shown(room: &str) -> String {
+    let name = room.parse::<RoomName>();
+    name.map(|room| room.to_string()).unwrap_or_default()
+}
+
 /// Where to join, and with what.
 pub(crate) struct Plan<'a> {
-    pub(crate) room: AppRtcConfig,
+    pub(crate) signaling: Box<dyn Signaling>,
+    /// The room as it is shown; empty where there is none.
+    pub(crate) room: String,
     pub(crate) url: &'a str,
-    /// Servers beside those that the room server tells.
+    /// Servers beside those that signaling tells.
     pub(crate) servers: Vec<IceServer>,
     pub(crate) media: &'a MediaOptions,
     pub(crate) link: &'a LinkOptions,
@@ -93,9 +100,8 @@ impl Session {
             .with_enabled(plan.eager)
             .with_reconnects(plan.eager)
             .with_peer(peer);
-        let room = plan.room.room_name().parse::<RoomName>();
         let signaling = WithServers {
-            inner: Box::new(AppRtc::new(plan.room)),
+            inner: plan.signaling,
             servers: plan.servers,
         };
         let webrtc = WebRtc::builder(signaling)
@@ -118,7 +124,7 @@ impl Session {
             connected: false,
             joined: false,
             unreported: false,
-            room: room.map(|room| room.to_string()).unwrap_or_default(),
+            room: plan.room,
             record: plan.media.record.clone(),
             levels: plan.media.levels,
             next_levels: None,
@@ -154,11 +160,11 @@ impl Session {
         match event {
             Event::SignalingConnected => {
                 self.joined = true;
-                printer.event(
-                    "joined",
-                    &format!("joined room {}", self.room),
-                    json!({ "room": self.room }),
-                );
+                let words = match self.room.as_str() {
+                    "" => "waiting for a page".to_owned(),
+                    room => format!("joined room {room}"),
+                };
+                printer.event("joined", &words, json!({ "room": self.room }));
             }
             Event::SignalingInterrupted { reason } => {
                 self.print_reason("interrupted", "the room is out of reach", reason);

@@ -4,9 +4,8 @@
 import { Call, isOfAnotherCall } from "./call.js";
 import { Figures } from "./figures.js";
 import { Files } from "./files.js";
+import { Microphone } from "./microphone.js";
 import { Recovery } from "./recovery.js";
-import { Signaling } from "./signaling.js";
-import { expose } from "./status.js";
 import { View } from "./view.js";
 
 const MOST_RETRIES = 3;
@@ -15,8 +14,10 @@ const GIVEN_UP = "The connection was lost, and does not come back. You can start
 const SHAKY = 3_000; // What a connection may be silent until that is said large, in ms.
 
 export class Room {
-  constructor(name) {
+  /** `name` is empty where there is no room but a device alone. */
+  constructor(name, signaling) {
     this.name = name;
+    this.signaling = signaling;
     this.state = "joining";
     this.stateSince = Date.now();
     this.calls = 0;
@@ -26,15 +27,14 @@ export class Room {
     this.lastMessage = null;
     this.call = null;
     this.recovery = null; // Of the call.
-    this.microphone = null;
     this.pending = null; // An offer and its candidates, until the user accepts.
     this.retries = 0;
     this.startOnJoin = false;
     this.attempt = 0;
     this.view = new View(this);
+    this.input = new Microphone(this.view);
     this.figures = new Figures();
     this.files = new Files((transfer) => this.view.showTransfer(transfer));
-    this.signaling = new Signaling(name);
     this.listen();
     setInterval(() => this.sample(), 1000);
   }
@@ -68,6 +68,10 @@ export class Room {
   /** Whether the call was connected, and is looked for again. */
   get recovers() {
     return Boolean(this.recovery?.active);
+  }
+
+  get microphone() {
+    return this.input.stream;
   }
 
   get inCall() {
@@ -208,7 +212,7 @@ export class Room {
     const attempt = ++this.attempt;
     this.setState("calling", this.keptNotice ?? "");
     this.keptNotice = null;
-    await this.openMicrophone();
+    await this.input.open();
     if (attempt !== this.attempt || this.state !== "calling") return;
     const { pending } = this;
     this.pending = null;
@@ -301,10 +305,7 @@ export class Room {
   redial() {
     if (this.retries >= MOST_RETRIES) return this.end(GIVEN_UP);
     this.retries++;
-    const { microphone } = this;
-    this.microphone = null;
-    this.finish();
-    this.microphone = microphone;
+    this.finish(true);
     this.keptNotice = "The connection was lost; the doorbell is called again.";
     this.setState("calling", this.keptNotice);
     this.startOnJoin = true;
@@ -376,7 +377,7 @@ export class Room {
     this.signaling.rejoin();
   }
 
-  finish() {
+  finish(again = false) {
     this.attempt++;
     this.startOnJoin = false;
     this.recovery?.end();
@@ -385,32 +386,8 @@ export class Room {
     this.call?.close();
     this.call = null;
     this.files.lose();
-    this.microphone?.getTracks().forEach((track) => track.stop());
-    this.microphone = null;
+    this.input.close(again);
     this.view.showStream(null);
-  }
-
-  async openMicrophone() {
-    if (this.microphone) return;
-    const attempt = this.attempt;
-    this.view.microphone("asking");
-    try {
-      if (!navigator.mediaDevices) throw new DOMException("insecure", "SecurityError");
-      const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-      const stream = await navigator.mediaDevices.getUserMedia({ audio });
-      if (attempt !== this.attempt) return stream.getTracks().forEach((track) => track.stop());
-      this.microphone = stream;
-      this.view.microphone("on");
-    } catch (error) {
-      this.view.microphone(error.name);
-    }
-  }
-
-  toggleMute() {
-    const track = this.microphone?.getAudioTracks()[0];
-    if (!track) return;
-    track.enabled = !track.enabled;
-    this.view.refresh();
   }
 
   async sample() {
@@ -420,7 +397,3 @@ export class Room {
     if (call === this.call) this.view.showFigures(now);
   }
 }
-
-const name = location.pathname.split("/")[2];
-const room = new Room(name);
-expose(room);

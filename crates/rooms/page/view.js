@@ -25,13 +25,14 @@ export class View {
     this.noticeText = "";
     this.lacking = "";
     this.microphoneState = null;
+    show(byId("room-name").parentElement, Boolean(room.name));
     byId("room-name").textContent = room.name.length > 24 ? `${room.name.slice(0, 6)}…` : room.name;
     this.press("start", () => room.start());
     this.press("accept", () => room.start());
     this.press("deny", () => room.deny());
     this.press("hangup", () => room.hangUp());
     this.press("door", () => room.openDoor());
-    this.press("mute", () => room.toggleMute());
+    this.press("mute", () => room.input.toggle());
     this.press("unmute-video", () => this.unmute());
     this.press("fullscreen", () => this.toggleFullscreen());
     this.chat();
@@ -80,16 +81,19 @@ export class View {
 
   /** What stands where the picture is not. */
   cover() {
-    const { state, signaling, waitSeconds, startOnJoin, recovers } = this.room;
+    const { name, state, signaling, waitSeconds, startOnJoin, recovers } = this.room;
     const video = byId("video");
     const picture = state === "connected" && video.videoWidth > 0;
     show(byId("cover"), !picture);
     show(byId("fullscreen"), picture);
     const [title, text] = {
-      joining: ["One moment", "Joining the room."],
-      full: ["This room is full", `Two are in it already. Trying again in ${waitSeconds} s.`],
+      joining: ["One moment", name ? "Joining the room." : "Asking the device."],
+      full: [
+        name ? "This room is full" : "Somebody else is here",
+        `${name ? "Two are in it already" : "The device talks to one at a time"}. Trying again in ${waitSeconds} s.`,
+      ],
       offline: [
-        "The server is not there",
+        name ? "The server is not there" : "The device is not there",
         `Trying again in ${waitSeconds} s.${startOnJoin ? " Then the doorbell is called at once." : ""}`,
       ],
       ready: signaling.present

@@ -9,7 +9,7 @@ use esp_wire::IceServer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::{Error, Event, Identity};
+use crate::{Device, Error, Event, Identity};
 
 /// Hears of events, on a thread of the server; it must not block.
 pub type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -23,6 +23,8 @@ pub struct Config {
     pub ice_servers: Vec<IceServer>,
     /// What bounds it.
     pub limits: Limits,
+    /// A device that is served in the place of rooms.
+    pub device: Option<Device>,
     /// Called for each event, from a thread of the server; it must not block.
     pub on_event: Option<OnEvent>,
 }
@@ -61,6 +63,12 @@ impl Config {
         self
     }
 
+    /// Serves this device in the place of rooms.
+    pub fn with_device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
     /// Sets the function that hears of events. It is called from the server's threads and must not block.
     pub fn with_events(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(on_event));
@@ -74,6 +82,7 @@ impl fmt::Debug for Config {
             .field("listeners", &self.listeners)
             .field("ice_servers", &self.ice_servers)
             .field("limits", &self.limits)
+            .field("device", &self.device)
             .finish_non_exhaustive()
     }
 }

@@ -12,12 +12,15 @@
 //! # Ok::<(), esp_rooms::Error>(())
 //! ```
 //!
+//! A server may serve a [`Device`] in the place of rooms: one page listens to it and talks to it, over HTTP alone.
+//!
 //! What guards it: `Host` must name one of the listener's own names (DNS rebinding), an `Origin` must
 //! be the server's own (a page of another site), there are no CORS headers, a strict Content Security
 //! Policy covers the page, and rooms, messages, queues, connections and rates are bounded by [`Limits`].
 
 mod awake;
 mod config;
+mod device;
 mod error;
 mod event;
 mod guard;
@@ -33,6 +36,7 @@ mod server;
 mod socket;
 
 pub use config::{Config, Limits, Listener, OnEvent, TlsConfig};
+pub use device::{Device, DeviceConfig, Full, Heard};
 pub use error::Error;
 pub use event::{Event, Left, Refusal, Stats};
 pub use identity::Identity;

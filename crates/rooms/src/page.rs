@@ -61,3 +61,12 @@ pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     );
     response
 }
+
+/// The answer that leads to another page.
+pub(crate) fn moved(place: &str) -> Response<Body> {
+    let mut response = plain(StatusCode::SEE_OTHER, "");
+    if let Ok(place) = HeaderValue::from_str(place) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}

@@ -27,7 +27,7 @@ use crate::guard::{Site, Sites, harden};
 use crate::rate::{AddressKey, Permit};
 use crate::rooms::{Fault, Joined};
 use crate::server::Shared;
-use crate::{Refusal, RoomName, page, socket};
+use crate::{Refusal, RoomName, device, page, socket};
 
 /// What a request knows of its connection; it holds the connection's place among the open ones.
 #[derive(Clone)]
@@ -38,7 +38,18 @@ pub(crate) struct Connection {
     pub(crate) _permit: Arc<Permit>,
 }
 
+/// What a server serves: rooms, or a device in their place.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let served = match shared.device.clone() {
+        Some(device) => device::router(shared.clone(), device),
+        None => rooms(shared.clone()),
+    };
+    served
+        .fallback(async || page::plain(StatusCode::NOT_FOUND, "there is no such page\n"))
+        .layer(from_fn_with_state(shared, guard))
+}
+
+fn rooms(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/r/{room}", get(room_page))
@@ -49,8 +60,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/message/{room}/{client}", post(message))
         .route("/leave/{room}/{client}", post(leave))
         .route("/post/{room}/{client}", post(message).delete(leave))
-        .fallback(async || page::plain(StatusCode::NOT_FOUND, "there is no such page\n"))
-        .layer(from_fn_with_state(shared.clone(), guard))
         .with_state(shared)
 }
 
@@ -101,7 +110,7 @@ fn word(why: Refusal) -> &'static str {
     }
 }
 
-fn answer(status: StatusCode, value: &Value) -> Response<Body> {
+pub(crate) fn answer(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");
@@ -194,20 +203,9 @@ async fn message(
     Path((room, client)): Path<(String, String)>,
     request: Request,
 ) -> Response<Body> {
-    let body = match read_body(&shared, request).await {
+    let body = match read_body(&shared, shared.limits.message_size, request).await {
         Ok(body) => body,
-        Err(why) => {
-            shared.refuse(connection.remote.ip(), why);
-            let status = match why {
-                Refusal::Slow => StatusCode::REQUEST_TIMEOUT,
-                _ => StatusCode::PAYLOAD_TOO_LARGE,
-            };
-            let mut response = page::plain(status, word(why));
-            // What is left of the body is not read.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            return response;
-        }
+        Err(why) => return cut_short(&shared, &connection, why),
     };
     let Some((text, bye)) = String::from_utf8(body.into()).ok().and_then(|text| {
         let bye = says_bye(&text)?;
@@ -221,8 +219,26 @@ async fn message(
     }
 }
 
+/// The answer to a request whose body is not read to its end.
+pub(crate) fn cut_short(shared: &Shared, connection: &Connection, why: Refusal) -> Response<Body> {
+    shared.refuse(connection.remote.ip(), why);
+    let status = match why {
+        Refusal::Slow => StatusCode::REQUEST_TIMEOUT,
+        _ => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    let mut response = page::plain(status, word(why));
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
 /// Whether a message is a bye; none when it is not a JSON object.
 pub(crate) fn says_bye(text: &str) -> Option<bool> {
+    Some(type_of(text)? == "bye")
+}
+
+/// The type of a message, empty without one; none when it is not a JSON object.
+pub(crate) fn type_of(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Typed {
         #[serde(rename = "type", default)]
@@ -232,17 +248,21 @@ pub(crate) fn says_bye(text: &str) -> Option<bool> {
         return None;
     }
     let typed: Typed = serde_json::from_str(text).ok()?;
-    Some(typed.kind.as_str() == Some("bye"))
+    Some(typed.kind.as_str().unwrap_or_default().to_owned())
 }
 
-async fn read_body(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
-    let limits = &shared.limits;
+/// A body of at most `most` bytes.
+pub(crate) async fn read_body(
+    shared: &Shared,
+    most: usize,
+    request: Request,
+) -> Result<Bytes, Refusal> {
     // What is announced need not be read to be refused.
-    if request.body().size_hint().lower() > limits.message_size as u64 {
+    if request.body().size_hint().lower() > most as u64 {
         return Err(Refusal::Size);
     }
-    let read = axum::body::to_bytes(request.into_body(), limits.message_size);
-    match tokio::time::timeout(limits.patience, read).await {
+    let read = axum::body::to_bytes(request.into_body(), most);
+    match tokio::time::timeout(shared.limits.patience, read).await {
         Err(_) => Err(Refusal::Slow),
         Ok(Err(_)) => Err(Refusal::Size),
         Ok(Ok(body)) => Ok(body),
@@ -274,13 +294,7 @@ async fn index(query: Result<Query<Wanted>, QueryRejection>, headers: HeaderMap)
             StatusCode::BAD_REQUEST,
             "a room name is 1 to 128 letters, digits, _ or -\n",
         ),
-        Some(Ok(room)) => {
-            let mut response = page::plain(StatusCode::SEE_OTHER, "");
-            if let Ok(place) = HeaderValue::from_str(&format!("/r/{}", room.as_str())) {
-                response.headers_mut().insert(header::LOCATION, place);
-            }
-            response
-        }
+        Some(Ok(room)) => page::moved(&format!("/r/{}", room.as_str())),
     }
 }
 
@@ -294,6 +308,6 @@ async fn room_page(Path(room): Path<String>, headers: HeaderMap) -> Response<Bod
     }
 }
 
-async fn page_file(Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
+pub(crate) async fn page_file(Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
     page::file(&name, &headers)
 }

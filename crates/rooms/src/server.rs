@@ -20,7 +20,7 @@ use crate::names::random;
 use crate::rate::{Doors, Rates};
 use crate::rooms::{Fault, Rooms};
 use crate::routes::router;
-use crate::{Config, Error, Event, Limits, OnEvent, Refusal, Stats};
+use crate::{Config, Device, Error, Event, Limits, OnEvent, Refusal, Stats, device};
 
 /// How long a stop waits for sockets to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -95,6 +95,11 @@ impl Server {
         format!("{}/r/{room}", self.url())
     }
 
+    /// The URL of a device's page on the first listener: `http://localhost:8080/webrtc/test`.
+    pub fn device_url(&self) -> String {
+        format!("{}{}", self.url(), device::PAGE)
+    }
+
     /// What it has counted, and what it holds now.
     pub fn stats(&self) -> Stats {
         let (rooms, clients) = self.shared.lock_rooms().count();
@@ -159,7 +164,7 @@ fn run(runtime: Runtime, shared: Arc<Shared>, bound: Vec<Bound>) {
             task.abort();
             let _ = task.await;
         }
-        // WebSockets say goodbye; other connections are cut.
+        // WebSockets and event streams say goodbye; other connections are cut.
         let deadline = Instant::now() + GOODBYE;
         while shared.sessions.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -185,6 +190,11 @@ async fn sweep(shared: Arc<Shared>) {
             .expired
             .fetch_add(expired, Ordering::Relaxed);
         shared.rates.sweep(now);
+        if let Some(device) = &shared.device
+            && device.expire(heard_by, silence)
+        {
+            Counters::add(&shared.counters.expired);
+        }
     }
 }
 
@@ -194,7 +204,9 @@ pub(crate) struct Shared {
     pub(crate) ice_servers: Vec<IceEntry>,
     pub(crate) rates: Rates,
     pub(crate) doors: Arc<Doors>,
-    /// WebSockets that are open.
+    /// What is served in the place of rooms.
+    pub(crate) device: Option<Device>,
+    /// WebSockets and event streams that are open.
     pub(crate) sessions: AtomicUsize,
     awake: Awake,
     counters: Counters,
@@ -230,6 +242,7 @@ impl Shared {
             ice_servers: config.ice_servers.into_iter().map(IceEntry::from).collect(),
             rates: Rates::new(limits.rate, limits.burst),
             doors: Doors::new(limits.connections, limits.connections_per_address),
+            device: config.device,
             sessions: AtomicUsize::new(0),
             // Each sweep looks at it.
             awake: Awake::new(Instant::now(), limits.sweep_interval() * 2),

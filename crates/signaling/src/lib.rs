@@ -8,17 +8,22 @@
 mod apprtc;
 mod error;
 mod http;
+pub mod json;
+mod mailbox;
 mod pair;
+mod running;
+mod settings;
 mod tls;
 mod traits;
 mod url;
 mod whip;
 
-pub use apprtc::{AppRtc, AppRtcConfig, Retry};
+pub use apprtc::{AppRtc, AppRtcConfig};
 pub use error::Error;
 pub use esp_sdp as sdp;
 pub use esp_trust::{OTHER_NAME, UNTRUSTED};
 pub use pair::{Pair, pair};
+pub use settings::Retry;
 pub use tls::Trust;
 pub use traits::{IceCause, IceInfo, Signaling, SignalingEvents};
 pub use whip::{NEEDS_TOKEN, Whep, Whip, WhipAuth, WhipConfig};

@@ -23,7 +23,9 @@ Examples:
   esp-webrtc --port 9000 --room porch --no-audio
   esp-webrtc --files inbox --quota 1G   keeps files dropped on the page
   esp-webrtc --url https://rooms.example.org/r/porch
-  esp-webrtc --lan                      prints a QR code and a fingerprint";
+  esp-webrtc --lan                      prints a QR code and a fingerprint
+  esp-webrtc --local                    no rooms: http://localhost:8080/webrtc/test is this device
+  esp-webrtc --local --lan              the same for this network, over HTTPS";
 
 pub(super) const SERVE_HELP: &str = "Examples:
   esp-webrtc serve                      http://localhost:8080/r/ROOM, for this host alone
@@ -73,6 +75,9 @@ pub(crate) struct Doorbell {
     /// Join this room of another server instead of serving one
     #[arg(long, value_name = "URL", conflicts_with_all = ["lan", "port", "lan_port"])]
     pub(crate) url: Option<String>,
+    /// Serve the page of this device alone: no rooms, one browser at a time
+    #[arg(long, conflicts_with_all = ["room", "url"])]
+    pub(crate) local: bool,
     #[command(flatten)]
     pub(crate) member: MemberOptions,
     /// Ring as soon as the room is joined

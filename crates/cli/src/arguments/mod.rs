@@ -205,6 +205,8 @@ mod tests {
             ("serv", "serv"),
             ("call", "ROOM-URL"),
             ("--lan --room demo", "--room"),
+            ("--local --room demo", "--room"),
+            ("--local --url http://a/r/b", "--url"),
             ("--quota 1", "--files"),
             ("--dtls 1.1", "1.1"),
             ("call http://a/r/b --send many", "64K"),

@@ -85,7 +85,11 @@ fn certificates_that_do_not_fit_are_refused() {
     }
 }
 
-fn ask(house: &House, identity: &Identity, host: &str, line: &str) -> Answer {
+/// A connection by TLS, believing this identity.
+pub(crate) fn connect(
+    house: &House,
+    identity: &Identity,
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     let der = CertificateDer::from_pem_slice(identity.certificate_pem().as_bytes()).unwrap();
     roots.add(der).unwrap();
@@ -100,7 +104,11 @@ fn ask(house: &House, identity: &Identity, host: &str, line: &str) -> Answer {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, house.address.port()));
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = rustls::StreamOwned::new(connection, stream);
+    rustls::StreamOwned::new(connection, stream)
+}
+
+fn ask(house: &House, identity: &Identity, host: &str, line: &str) -> Answer {
+    let mut stream = connect(house, identity);
     let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     read_answer(&mut stream)

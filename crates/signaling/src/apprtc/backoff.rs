@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use super::Retry;
+use crate::Retry;
 
 pub(crate) struct Backoff {
     retry: Retry,

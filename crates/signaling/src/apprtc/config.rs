@@ -2,32 +2,9 @@
 
 use std::time::Duration;
 
+use crate::Error;
+use crate::settings::{Common, common_settings};
 use crate::url::Url;
-use crate::{Error, Trust};
-
-/// How a client tries again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// The first delay after a failure; it doubles with every further one.
-    pub first: Duration,
-    /// The longest delay after a failure.
-    pub most: Duration,
-    /// The delay after the room was found full.
-    pub full: Duration,
-    /// Failures in a row after which it gives up; none: never.
-    pub attempts: Option<u32>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Retry {
-            first: Duration::from_millis(250),
-            most: Duration::from_secs(10),
-            full: Duration::from_secs(2),
-            attempts: None,
-        }
-    }
-}
 
 /// Settings of an [`AppRtc`](crate::AppRtc) client.
 #[derive(Clone, Debug)]
@@ -35,13 +12,9 @@ pub struct AppRtcConfig {
     /// `B/`, the root of the server.
     pub(crate) base: Url,
     pub(crate) room: String,
-    pub(crate) trust: Trust,
-    pub(crate) retry: Retry,
-    pub(crate) request_timeout: Duration,
-    pub(crate) goodbye: Duration,
+    pub(crate) common: Common,
     pub(crate) ping: Duration,
     pub(crate) silence: Duration,
-    pub(crate) queue: usize,
     pub(crate) message_size: usize,
     pub(crate) answer_size: u64,
 }
@@ -90,42 +63,15 @@ impl AppRtcConfig {
         Ok(AppRtcConfig {
             base,
             room: room.to_owned(),
-            trust: Trust::Public,
-            retry: Retry::default(),
-            request_timeout: Duration::from_secs(10),
-            goodbye: Duration::from_secs(5),
+            common: Common::default(),
             ping: Duration::from_secs(5),
             silence: Duration::from_secs(15),
-            queue: 256,
             message_size: 256 * 1024,
             answer_size: 4 * 1024 * 1024,
         })
     }
 
-    /// With this belief in certificates; of public authorities by default.
-    pub fn with_trust(mut self, trust: Trust) -> Self {
-        self.trust = trust;
-        self
-    }
-
-    /// With these delays between attempts.
-    pub fn with_retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// With this patience for one HTTP request or the opening of the WebSocket; 10 s by default.
-    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
-        self
-    }
-
-    /// With this patience for the goodbye of [`Signaling::stop`](crate::Signaling::stop), of which each request may
-    /// take two fifths; 5 s by default.
-    pub fn with_goodbye(mut self, timeout: Duration) -> Self {
-        self.goodbye = timeout;
-        self
-    }
+    common_settings!();
 
     /// With pings this often, and the server given up after this silence; 5 s and 15 s by default.
     pub fn with_keepalive(mut self, ping: Duration, silence: Duration) -> Self {
@@ -134,21 +80,10 @@ impl AppRtcConfig {
         self
     }
 
-    /// With this many messages waiting to be sent at most; 256 by default.
-    pub fn with_queue(mut self, messages: usize) -> Self {
-        self.queue = messages.max(1);
-        self
-    }
-
     /// With received messages of this many bytes at most; 256 KiB by default.
     pub fn with_message_size(mut self, bytes: usize) -> Self {
         self.message_size = bytes;
         self
-    }
-
-    /// How long each request of the goodbye may take.
-    pub(crate) fn goodbye_part(&self) -> Duration {
-        self.goodbye / 5 * 2
     }
 
     /// The name of the room.

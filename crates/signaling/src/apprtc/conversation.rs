@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use esp_wire::{Role, Signal};
 
-use super::message::{self, FromServer, Incoming};
+use super::message::{self, FromServer};
 use super::rest::{self, NotSent, Place};
 use super::socket::{Heard, NotOpen, Opening, Socket, wait};
 use super::worker::{End, Seat, Worker};
 use crate::IceCause;
+use crate::json::{self, Incoming};
 
 /// A connection that lasted this long was good: the next failure is a first one.
 const GOOD: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ impl Worker {
             }
             End::SaidBye => {
                 // Nobody waits for this, and a room that still holds us would be full.
-                let timeout = self.config.request_timeout;
+                let timeout = self.config.common.request_timeout;
                 rest::leave(&self.http, &seat.place, timeout);
                 rest::delete(&self.http, &seat.place, timeout);
                 talk.socket.close(&mut self.poll);
@@ -76,7 +77,7 @@ impl Worker {
             url: &place.socket_url,
             origin: place.origin(),
             tls: &self.tls,
-            timeout: self.config.request_timeout,
+            timeout: self.config.common.request_timeout,
             message_size: self.config.message_size,
             stopping: &|| stop.load(Ordering::SeqCst),
         };
@@ -182,7 +183,7 @@ impl Worker {
             return;
         }
         for text in std::mem::take(&mut seat.place.messages) {
-            match message::read(&text) {
+            match json::read(&text) {
                 Some(incoming) => self.take(&mut seat.place, incoming),
                 None => tracing::debug!("a message in the room is not of the protocol"),
             }
@@ -237,7 +238,7 @@ impl Worker {
         talk: &mut Conversation,
         signal: Signal<'static>,
     ) -> Result<(), End> {
-        let Some(text) = message::write(&signal, place.role) else {
+        let Some(text) = json::write(&signal, place.role) else {
             return Ok(());
         };
         let bye = signal == Signal::Bye;
@@ -251,7 +252,7 @@ impl Worker {
                 }
             };
         }
-        match rest::post(&self.http, place, &text, self.config.request_timeout) {
+        match rest::post(&self.http, place, &text, self.config.common.request_timeout) {
             Ok(()) => Ok(()),
             Err(NotSent::Refused(reason)) => {
                 tracing::warn!(%reason, "a message is lost");
@@ -273,7 +274,7 @@ impl Worker {
 
     /// What was asked for before the stop is sent, as far as it goes at once.
     fn last_words(&mut self, seat: &Seat, talk: &mut Conversation) {
-        let until = Instant::now() + self.config.goodbye_part();
+        let until = Instant::now() + self.config.common.goodbye_part();
         while talk.confirmed
             && talk.hold.is_none()
             && Instant::now() < until

@@ -28,7 +28,7 @@ use std::thread::ThreadId;
 use esp_wire::{Signal, Trickle};
 use mio::{Poll, Waker};
 
-pub use self::config::{AppRtcConfig, Retry};
+pub use self::config::AppRtcConfig;
 use self::worker::Worker;
 use crate::http::Http;
 use crate::{Error, Signaling, SignalingEvents};
@@ -70,10 +70,10 @@ impl Signaling for AppRtc {
                 "the system refuses what the signaling needs: {error}"
             ))
         };
-        let tls = self.config.trust.client_config()?;
+        let tls = self.config.common.trust.client_config()?;
         let poll = Poll::new().map_err(system)?;
         let waker = Waker::new(poll.registry(), socket::WAKE).map_err(system)?;
-        let (commands, inbox) = sync_channel(self.config.queue);
+        let (commands, inbox) = sync_channel(self.config.common.queue);
         let (finished, done) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let http = Http::new(tls.clone(), self.config.answer_size);
@@ -133,7 +133,7 @@ impl Signaling for AppRtc {
         if running.thread == std::thread::current().id() {
             return Ok(());
         }
-        match running.done.recv_timeout(self.config.goodbye) {
+        match running.done.recv_timeout(self.config.common.goodbye) {
             Err(RecvTimeoutError::Timeout) => Err(Error::Unreachable(
                 "the room server took too long to say goodbye; it will find us gone".into(),
             )),

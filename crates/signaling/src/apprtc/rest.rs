@@ -58,7 +58,7 @@ pub(super) enum NotSent {
 pub(super) fn join(http: &Http, config: &AppRtcConfig) -> Result<Place, NoPlace> {
     let path = format!("join/{}", config.room);
     let url = config.base.join(&path).map_err(never)?;
-    let reply = match http.send(Method::Post, &url, "", config.request_timeout) {
+    let reply = match http.send(Method::Post, &url, "", config.common.request_timeout) {
         Ok(reply) => reply,
         Err(Error::Unreachable(reason)) => return Err(NoPlace::Later(reason)),
         Err(error) => return Err(never(error)),

@@ -16,7 +16,7 @@ use super::message;
 use super::rest::{self, NoPlace, Place};
 use super::socket::{Socket, wait};
 use crate::http::Http;
-use crate::{IceCause, IceInfo, SignalingEvents};
+use crate::{IceCause, IceInfo, SignalingEvents, json};
 
 pub(super) struct Worker {
     pub(super) config: AppRtcConfig,
@@ -54,7 +54,7 @@ impl Worker {
         events: Box<dyn SignalingEvents>,
     ) -> Self {
         Worker {
-            backoff: Backoff::new(config.retry),
+            backoff: Backoff::new(config.common.retry),
             config,
             tls,
             http,
@@ -153,7 +153,9 @@ impl Worker {
 
     /// Fetches the servers and says when to do so again.
     pub(super) fn fetch_servers(&mut self, place: &mut Place) -> Option<Instant> {
-        if let Err(reason) = rest::fetch_servers(&self.http, place, self.config.request_timeout) {
+        if let Err(reason) =
+            rest::fetch_servers(&self.http, place, self.config.common.request_timeout)
+        {
             tracing::warn!(%reason, "the ICE servers known so far stay in use");
         }
         let expiry = message::expiry(&place.servers)?;
@@ -198,10 +200,10 @@ impl Worker {
     }
 
     pub(super) fn say_goodbye(&mut self, place: &Place, socket: Option<Socket>) {
-        let timeout = self.config.goodbye_part();
+        let timeout = self.config.common.goodbye_part();
         rest::leave(&self.http, place, timeout);
         if let Some(mut socket) = socket {
-            if let Some(bye) = message::write(&Signal::Bye, place.role) {
+            if let Some(bye) = json::write(&Signal::Bye, place.role) {
                 let _ = socket.send(message::send(&bye));
             }
             rest::delete(&self.http, place, timeout);

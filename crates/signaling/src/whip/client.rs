@@ -1,16 +1,15 @@
 //! The clients as an application sees them.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::ThreadId;
 
 use esp_wire::{Signal, Trickle};
 
-use super::mailbox::{Mail, Mailbox};
 use super::rest::Rest;
 use super::worker::Worker;
 use super::{Kind, WhipConfig};
 use crate::http::Http;
+use crate::mailbox::{Mail, Mailbox};
+use crate::running::Running;
 use crate::{Error, Signaling, SignalingEvents};
 
 /// Publishes to a WHIP server (RFC 9725); it works on one thread of its own.
@@ -72,13 +71,6 @@ struct Client {
     stopped: bool,
 }
 
-struct Running {
-    mailbox: Arc<Mailbox>,
-    /// Disconnected when the thread is done.
-    done: Receiver<()>,
-    thread: ThreadId,
-}
-
 impl Client {
     fn new(kind: Kind, config: WhipConfig) -> Self {
         Client {
@@ -93,29 +85,14 @@ impl Client {
         if self.running.is_some() || self.stopped {
             return Err(Error::Misuse("this client was started before".into()));
         }
-        let tls = self.config.trust.client_config()?;
+        let tls = self.config.common.trust.client_config()?;
         let http = Http::new(tls, self.config.answer_size);
         let rest = Rest::new(http, self.kind, &self.config);
-        let mailbox = Arc::new(Mailbox::new(self.config.queue));
+        let mailbox = Arc::new(Mailbox::new(self.config.common.queue));
         let worker = Worker::new(self.config.clone(), rest, Arc::clone(&mailbox), events);
-        let (finished, done) = channel();
-        let thread = std::thread::Builder::new()
-            .name(self.kind.server().to_ascii_lowercase())
-            .spawn(move || {
-                // Dropped last, when everything is over.
-                let _finished = finished;
-                worker.run();
-            })
-            .map_err(|error| {
-                Error::Misuse(format!(
-                    "the system refuses what the signaling needs: {error}"
-                ))
-            })?;
-        self.running = Some(Running {
-            mailbox,
-            done,
-            thread: thread.thread().id(),
-        });
+        let name = self.kind.server().to_ascii_lowercase();
+        let running = Running::spawn(name, mailbox, move || worker.run())?;
+        self.running = Some(running);
         Ok(())
     }
 
@@ -143,19 +120,10 @@ impl Client {
 
     fn stop(&mut self) -> Result<(), Error> {
         self.stopped = true;
-        let Some(running) = self.running.take() else {
-            return Ok(());
-        };
-        running.mailbox.stop();
-        if running.thread == std::thread::current().id() {
-            return Ok(());
-        }
-        match running.done.recv_timeout(self.config.goodbye) {
-            Err(RecvTimeoutError::Timeout) => Err(Error::Unreachable(
-                "the server took too long to say goodbye; it will find us gone".into(),
-            )),
-            _ => Ok(()),
-        }
+        let running = self.running.take();
+        running.map_or(Ok(()), |running| {
+            running.stop(self.config.common.goodbye, "server")
+        })
     }
 }
 

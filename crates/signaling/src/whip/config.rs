@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use esp_wire::Trickle;
 
+use crate::Error;
+use crate::settings::{Common, common_settings};
 use crate::url::Url;
-use crate::{Error, Retry, Trust};
 
 /// What the server wants to know of its client (RFC 9725 §4.7). `Debug` never shows a secret.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -76,13 +77,11 @@ impl WhipAuth {
 pub struct WhipConfig {
     pub(super) url: Url,
     pub(super) auth: WhipAuth,
-    pub(super) trust: Trust,
-    pub(super) retry: Retry,
+    pub(super) common: Common,
     pub(super) longest_wait: Duration,
-    pub(super) request_timeout: Duration,
-    pub(super) goodbye: Duration,
     pub(super) redirects: usize,
-    pub(super) queue: usize,
+    pub(super) candidates: usize,
+    pub(super) ice_servers: usize,
     pub(super) answer_size: u64,
     pub(super) trickle: Trickle,
     pub(super) asks_options: bool,
@@ -113,13 +112,11 @@ impl WhipConfig {
         Ok(WhipConfig {
             url,
             auth: WhipAuth::None,
-            trust: Trust::Public,
-            retry: Retry::default(),
+            common: Common::default(),
             longest_wait: Duration::from_secs(300),
-            request_timeout: Duration::from_secs(10),
-            goodbye: Duration::from_secs(5),
             redirects: 5,
-            queue: 256,
+            candidates: 128,
+            ice_servers: 16,
             answer_size: 256 * 1024,
             trickle: Trickle::Full,
             asks_options: true,
@@ -136,34 +133,11 @@ impl WhipConfig {
         Ok(self)
     }
 
-    /// With this belief in certificates; of public authorities by default.
-    pub fn with_trust(mut self, trust: Trust) -> Self {
-        self.trust = trust;
-        self
-    }
-
-    /// With these delays between attempts; a longer `Retry-After` of the server counts.
-    pub fn with_retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
+    common_settings!();
 
     /// With no `Retry-After` heeded beyond this; 5 minutes by default.
     pub fn with_longest_wait(mut self, wait: Duration) -> Self {
         self.longest_wait = wait;
-        self
-    }
-
-    /// With this patience for one request; 10 s by default.
-    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
-        self
-    }
-
-    /// With this patience for the goodbye of [`Signaling::stop`](crate::Signaling::stop), of which its request may
-    /// take two fifths; 5 s by default.
-    pub fn with_goodbye(mut self, timeout: Duration) -> Self {
-        self.goodbye = timeout;
         self
     }
 
@@ -173,9 +147,15 @@ impl WhipConfig {
         self
     }
 
-    /// With this many messages waiting to be sent at most; 256 by default.
-    pub fn with_queue(mut self, messages: usize) -> Self {
-        self.queue = messages.max(1);
+    /// With this many candidates of one ICE generation told at most; 128 by default.
+    pub fn with_candidates(mut self, candidates: usize) -> Self {
+        self.candidates = candidates;
+        self
+    }
+
+    /// With this many ICE servers taken from one answer of the server at most; 16 by default.
+    pub fn with_ice_servers(mut self, servers: usize) -> Self {
+        self.ice_servers = servers;
         self
     }
 

@@ -2,9 +2,6 @@
 
 use esp_sdp::{Description, Fragment, FragmentSection};
 
-/// Candidates of one ICE generation that are kept at most.
-const MOST_CANDIDATES: usize = 128;
-
 /// Our side of one ICE generation.
 #[derive(Clone)]
 pub(crate) struct Ours {
@@ -66,11 +63,11 @@ impl Ours {
         &self.fragment.ufrag
     }
 
-    /// A candidate was found; an empty one says that there are no more.
-    pub(crate) fn add(&mut self, candidate: &str) {
+    /// A candidate was found; an empty one says that there are no more. More than `most` are not kept.
+    pub(crate) fn add(&mut self, candidate: &str, most: usize) {
         if candidate.is_empty() {
             self.ended = true;
-        } else if self.candidates.len() < MOST_CANDIDATES
+        } else if self.candidates.len() < most
             && !self.candidates.iter().any(|known| known == candidate)
         {
             self.candidates.push(candidate.to_owned());
@@ -198,10 +195,10 @@ mod tests {
         let mut ours = Ours::of(OFFER).unwrap();
         assert_eq!((ours.session.as_str(), ours.ufrag()), ("7", "abcd"));
         assert!(!ours.is_untold());
-        ours.add("candidate:1 1 udp 1 192.0.2.1 1 typ host");
+        ours.add("candidate:1 1 udp 1 192.0.2.1 1 typ host", 128);
         assert!(!ours.is_untold(), "that one stands in the offer");
-        ours.add("candidate:2 1 udp 1 192.0.2.1 2 typ host");
-        ours.add("");
+        ours.add("candidate:2 1 udp 1 192.0.2.1 2 typ host", 128);
+        ours.add("", 128);
         assert!(ours.is_untold());
         assert_eq!(
             ours.untold().to_string(),
@@ -213,9 +210,9 @@ mod tests {
         ours.mark_told();
         assert!(!ours.is_untold());
         for n in 0..1_000 {
-            ours.add(&format!("candidate:{n} 1 udp 1 192.0.2.9 2 typ host"));
+            ours.add(&format!("candidate:{n} 1 udp 1 192.0.2.9 2 typ host"), 128);
         }
-        assert_eq!(ours.whole().sections[0].candidates.len(), MOST_CANDIDATES);
+        assert_eq!(ours.whole().sections[0].candidates.len(), 128);
     }
 
     #[test]

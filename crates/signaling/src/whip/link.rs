@@ -2,13 +2,14 @@
 
 use esp_wire::{IceServer, Scheme, ServerUrl};
 
-/// Servers that are taken at most.
-const MOST_SERVERS: usize = 16;
 /// Bytes of all headers that are read at most.
 const MOST_TEXT: usize = 32 * 1024;
 
-/// The STUN and TURN servers that these headers tell; what makes no sense is left out.
-pub(crate) fn ice_servers<'a>(headers: impl IntoIterator<Item = &'a str>) -> Vec<IceServer> {
+/// The STUN and TURN servers that these headers tell, `most` of them; what makes no sense is left out.
+pub(crate) fn ice_servers<'a>(
+    headers: impl IntoIterator<Item = &'a str>,
+    most: usize,
+) -> Vec<IceServer> {
     let mut servers: Vec<IceServer> = Vec::new();
     let mut left = MOST_TEXT;
     for header in headers {
@@ -17,7 +18,7 @@ pub(crate) fn ice_servers<'a>(headers: impl IntoIterator<Item = &'a str>) -> Vec
         };
         left = rest;
         let mut reader = Reader { text: header };
-        while servers.len() < MOST_SERVERS
+        while servers.len() < most
             && let Some(link) = reader.link()
         {
             if let Some(server) = link.server()
@@ -145,7 +146,7 @@ mod tests {
              credential=\"my,Pass\\\"word\"; credential-type=\"password\", \
              <turns:turn.example.net?transport=tcp>;rel=ice-server ; username=u;credential=c",
         ];
-        let servers = ice_servers(headers);
+        let servers = ice_servers(headers, 16);
         assert_eq!(servers.len(), 3);
         assert_eq!(servers[0], IceServer::stun("stun:stun.example.net"));
         assert_eq!(servers[1].credential, "my,Pass\"word");
@@ -167,16 +168,16 @@ mod tests {
             "<turn:a>; rel=ice-server; username=u; credential=x; credential-type=oauth",
             "<stun:a>; rel=\"next",
         ] {
-            assert!(ice_servers([header]).is_empty(), "{header}");
+            assert!(ice_servers([header], 16).is_empty(), "{header}");
         }
         // Others stand between; relations may be several; what follows nonsense still counts.
         let header = "<https://a/sse>; rel=\"urn:ietf:params:whep:ext:core:server-sent-events\" \
              events=\"active,inactive\", <x>;;;, <stun:b>; foo; rel=\"prev Ice-Server\"";
-        assert_eq!(ice_servers([header]), [IceServer::stun("stun:b")]);
+        assert_eq!(ice_servers([header], 16), [IceServer::stun("stun:b")]);
         // One that is told twice is one; many are cut.
         let many: Vec<String> = (0..40)
             .map(|n| format!("<stun:a{}>; rel=ice-server", n / 2))
             .collect();
-        assert_eq!(ice_servers(many.iter().map(String::as_str)).len(), 16);
+        assert_eq!(ice_servers(many.iter().map(String::as_str), 16).len(), 16);
     }
 }

@@ -13,11 +13,11 @@
 //! The token goes to the host of the user's URL, and to those that this host names by a redirect or by `Location`
 //! over HTTPS; to no other, and never from HTTPS to HTTP.
 
+mod changes;
 mod client;
 mod config;
 mod describe;
 mod link;
-mod mailbox;
 mod reply;
 mod rest;
 mod worker;

@@ -24,6 +24,8 @@ pub(super) struct Rest {
     secret: Option<String>,
     timeout: Duration,
     redirects: usize,
+    /// ICE servers that one answer may tell.
+    ice_servers: usize,
     /// How long the request of a goodbye may take.
     goodbye: Duration,
 }
@@ -63,9 +65,10 @@ impl Rest {
             kind,
             home: config.url.clone(),
             secret: config.auth.header(),
-            timeout: config.request_timeout,
+            timeout: config.common.request_timeout,
             redirects: config.redirects,
-            goodbye: config.request_timeout.min(config.goodbye / 5 * 2),
+            goodbye: config.common.goodbye_part(),
+            ice_servers: config.ice_servers,
         }
     }
 
@@ -80,7 +83,7 @@ impl Rest {
     /// Why the server is out of reach; one that will not say is there.
     pub(super) fn options(&self) -> Result<Vec<IceServer>, String> {
         match self.follow("OPTIONS", &self.home, &[], None) {
-            Ok((answer, _)) if (200..300).contains(&answer.status) => Ok(servers_of(&answer)),
+            Ok((answer, _)) if (200..300).contains(&answer.status) => Ok(self.servers_of(&answer)),
             Err(Error::Unreachable(reason)) => Err(reason),
             // The offer will tell what is wrong.
             Ok(_) | Err(_) => Ok(Vec::new()),
@@ -145,7 +148,7 @@ impl Rest {
                 "the {server} server tells no Location: candidates stay here, nothing is ended there"
             );
         }
-        let servers = servers_of(&answer);
+        let servers = self.servers_of(&answer);
         let place = Place {
             url: place,
             etag: answer.header("etag").map(str::to_owned),
@@ -325,6 +328,12 @@ impl Rest {
         Ok(())
     }
 
+    fn servers_of(&self, answer: &Answer) -> Vec<IceServer> {
+        let headers = answer.headers.get_all("link");
+        let texts = headers.iter().filter_map(|value| value.to_str().ok());
+        link::ice_servers(texts, self.ice_servers)
+    }
+
     fn once(
         &self,
         method: &str,
@@ -355,9 +364,4 @@ fn has_type(answer: &Answer, wanted: &str) -> bool {
     let content = answer.header("content-type").unwrap_or_default();
     let kind = content.split(';').next().unwrap_or_default();
     kind.trim().eq_ignore_ascii_case(wanted)
-}
-
-fn servers_of(answer: &Answer) -> Vec<IceServer> {
-    let headers = answer.headers.get_all("link");
-    link::ice_servers(headers.iter().filter_map(|value| value.to_str().ok()))
 }

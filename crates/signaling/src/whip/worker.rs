@@ -7,46 +7,43 @@ use esp_wire::{IceServer, Role, Signal};
 
 use super::WhipConfig;
 use super::describe::Ours;
-use super::mailbox::{Mail, Mailbox};
 use super::reply::Refusal;
-use super::rest::{NotTaken, Offered, Place, Rest};
+use super::rest::{Offered, Place, Rest};
 use crate::apprtc::backoff::Backoff;
+use crate::mailbox::{Mail, Mailbox};
 use crate::{IceCause, IceInfo, SignalingEvents};
 
-/// How often a change of a session is tried before it is given up.
-const TRIES: u32 = 5;
-
 pub(super) struct Worker {
-    config: WhipConfig,
-    rest: Rest,
-    mailbox: Arc<Mailbox>,
-    events: Box<dyn SignalingEvents>,
-    backoff: Backoff,
-    servers: Vec<IceServer>,
-    role: Role,
+    pub(super) config: WhipConfig,
+    pub(super) rest: Rest,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) events: Box<dyn SignalingEvents>,
+    pub(super) backoff: Backoff,
+    pub(super) servers: Vec<IceServer>,
+    pub(super) role: Role,
     /// Our offer that no session answers yet.
-    offer: Option<Ours>,
+    pub(super) offer: Option<Ours>,
     /// Our answer to the offer of the server.
-    answer: Option<Ours>,
+    pub(super) answer: Option<Ours>,
     /// Our offer that restarts ICE in the session there is.
-    restart: Option<Ours>,
-    session: Option<Session>,
+    pub(super) restart: Option<Ours>,
+    pub(super) session: Option<Session>,
     /// Nothing is sent before.
-    hold: Option<Instant>,
+    pub(super) hold: Option<Instant>,
     /// The server has taken an offer.
-    was_taken: bool,
+    pub(super) was_taken: bool,
     /// It was told that the server cannot be had.
-    away: bool,
+    pub(super) away: bool,
 }
 
-struct Session {
-    place: Place,
+pub(super) struct Session {
+    pub(super) place: Place,
     /// What of us the server knows; none while it waits for our answer.
-    ours: Option<Ours>,
+    pub(super) ours: Option<Ours>,
     /// Whether it takes candidates.
-    trickles: bool,
+    pub(super) trickles: bool,
     /// Changes that it has not taken, in a row.
-    failures: u32,
+    pub(super) failures: u32,
 }
 
 /// Why it is over.
@@ -60,7 +57,7 @@ impl Worker {
         events: Box<dyn SignalingEvents>,
     ) -> Self {
         Worker {
-            backoff: Backoff::new(config.retry),
+            backoff: Backoff::new(config.common.retry),
             config,
             rest,
             mailbox,
@@ -139,7 +136,7 @@ impl Worker {
         Ok(())
     }
 
-    fn tell_ice_info(&mut self, cause: IceCause) {
+    pub(super) fn tell_ice_info(&mut self, cause: IceCause) {
         self.events.on_ice_info(IceInfo {
             servers: self.servers.clone(),
             role: self.role,
@@ -162,7 +159,7 @@ impl Worker {
                     .find_map(Option::as_mut)
                     .or(known);
                 if let Some(ours) = newest {
-                    ours.add(&candidate);
+                    ours.add(&candidate, self.config.candidates);
                 }
             }
             Signal::Bye => {
@@ -191,7 +188,7 @@ impl Worker {
         }
     }
 
-    fn tell_description(&mut self) {
+    pub(super) fn tell_description(&mut self) {
         if let Some(session) = &self.session {
             let text = session.place.theirs.clone();
             self.events.on_msg(Signal::Sdp(text.into()));
@@ -209,13 +206,13 @@ impl Worker {
         }
     }
 
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.offer = None;
         self.answer = None;
         self.restart = None;
     }
 
-    fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         if let Some(session) = self.session.take() {
             self.rest.delete(&session.place);
         }
@@ -279,108 +276,6 @@ impl Worker {
         }
         self.tell_description();
         Ok(())
-    }
-
-    fn send_answer(&mut self, answer: Ours) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        match self.rest.answer(&session.place, &answer.text) {
-            Ok(()) => {
-                session.ours = Some(answer);
-                session.failures = 0;
-            }
-            Err(why) => {
-                if self.give_up(why, "an answer") {
-                    self.begin_anew();
-                } else {
-                    self.answer = Some(answer);
-                }
-            }
-        }
-    }
-
-    fn send_restart(&mut self, mut restart: Ours) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        match self.rest.restart(&mut session.place, &restart) {
-            Ok(()) => {
-                restart.mark_told();
-                session.ours = Some(restart);
-                session.failures = 0;
-                session.trickles = true;
-                self.backoff.reset();
-                self.tell_description();
-            }
-            Err(why) => {
-                if self.give_up(why, "a restart of ICE") {
-                    self.begin_anew();
-                } else {
-                    self.restart = Some(restart);
-                }
-            }
-        }
-    }
-
-    fn send_candidates(&mut self) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        let Some(ours) = &mut session.ours else {
-            return;
-        };
-        match self.rest.trickle(&session.place, ours) {
-            Ok(()) => {
-                ours.mark_told();
-                session.failures = 0;
-                self.backoff.reset();
-            }
-            Err(NotTaken::Gone) => {
-                tracing::warn!("the server does not know our session any more");
-                self.session = None;
-                self.events.on_peer_lost();
-            }
-            Err(why) => {
-                let given_up = self.give_up(why, "candidates");
-                if let Some(session) = self.session.as_mut().filter(|_| given_up) {
-                    session.trickles = false;
-                }
-            }
-        }
-    }
-
-    /// Says why the session was not changed; whether that is to be given up, or tried again.
-    fn give_up(&mut self, why: NotTaken, what: &str) -> bool {
-        let server = self.rest.kind().server();
-        let reason = match why {
-            NotTaken::Gone => {
-                tracing::warn!("the {server} server does not know our session any more");
-                return true;
-            }
-            NotTaken::Never(reason) => {
-                tracing::warn!(%reason, "the {server} server does not take {what}");
-                return true;
-            }
-            NotTaken::Later(reason) => reason,
-        };
-        let delay = self.backoff.next();
-        let failures = self.session.as_mut().map_or(TRIES, |session| {
-            session.failures += 1;
-            session.failures
-        });
-        tracing::info!(%reason, ?delay, "the {server} server has not taken {what}");
-        self.hold = delay.map(|delay| Instant::now() + delay);
-        delay.is_none() || failures >= TRIES
-    }
-
-    /// The session cannot go on; a new one may.
-    fn begin_anew(&mut self) {
-        self.forget();
-        self.end_session();
-        self.role = Role::Controlling;
-        self.tell_ice_info(IceCause::PeerLeft);
-        self.events.on_msg(Signal::Bye);
     }
 
     /// Says why it is not taken, and holds; an error when it is time to give up.

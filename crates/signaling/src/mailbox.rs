@@ -10,7 +10,7 @@ use crate::Error;
 
 /// One thing to do.
 #[derive(Debug, PartialEq)]
-pub(super) enum Mail {
+pub(crate) enum Mail {
     Signal(Signal<'static>),
     /// A connection begins.
     Begins,
@@ -24,14 +24,14 @@ struct State {
 }
 
 /// A bounded queue with a word for the end.
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox {
     most: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Mailbox {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Mailbox {
             most,
             state: Mutex::default(),
@@ -44,7 +44,7 @@ impl Mailbox {
     }
 
     /// Puts something in.
-    pub(super) fn put(&self, mail: Mail) -> Result<(), Error> {
+    pub(crate) fn put(&self, mail: Mail) -> Result<(), Error> {
         let mut state = self.state();
         if state.closed || state.stop {
             return Err(Error::Closed);
@@ -58,29 +58,29 @@ impl Mailbox {
     }
 
     /// Says that it is over.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.state().stop = true;
         self.changed.notify_all();
     }
 
     /// Nobody takes anything out any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
         state.mail.clear();
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.state().stop
     }
 
     /// Takes what is there.
-    pub(super) fn take(&self) -> VecDeque<Mail> {
+    pub(crate) fn take(&self) -> VecDeque<Mail> {
         std::mem::take(&mut self.state().mail)
     }
 
     /// Waits until the end, until `until`, or, with `for_mail`, until something is there.
-    pub(super) fn wait(&self, until: Option<Instant>, for_mail: bool) {
+    pub(crate) fn wait(&self, until: Option<Instant>, for_mail: bool) {
         let mut state = self.state();
         while !state.stop && (!for_mail || state.mail.is_empty()) {
             let Some(until) = until else {
