@@ -6,7 +6,7 @@ use super::Outgoing;
 use crate::{
     channel::Channels,
     chunk::data::{Data, flag},
-    packet::Builder,
+    packet::{Builder, HEADER},
 };
 
 /// Why a packet holds no more data.
@@ -28,7 +28,7 @@ impl Outgoing {
     /// The packet size that the next fragment needs: larger than usual only when it was cut for a
     /// path that took more.
     pub(crate) fn needed_size(&mut self) -> usize {
-        let header = self.header() + crate::packet::HEADER;
+        let header = self.header() + HEADER;
         let tsn = match self.flight.first_lost() {
             None if self.probe_due => self.flight.tail(),
             lost => lost,
@@ -152,6 +152,16 @@ impl Outgoing {
         }
     }
 
+    /// The congestion window. Chunks of small messages need more than one packet to fill that of a single one, which
+    /// takes a header as well (RFC 9260 §7.2.3).
+    fn window(&self) -> usize {
+        let window = self.congestion.window();
+        match window <= self.packet_size {
+            true => window.min(self.packet_size - HEADER),
+            false => window,
+        }
+    }
+
     /// Sends the lowest lost chunk again; `None` to go on.
     fn resend_lost(
         &mut self,
@@ -176,7 +186,7 @@ impl Outgoing {
         }
         let size = (self.header() + usize::from(entry.len)).next_multiple_of(4);
         let in_flight = self.flight.bytes();
-        if in_flight > 0 && !self.grace && in_flight + size > self.congestion.window() {
+        if in_flight > 0 && !self.grace && in_flight + size > self.window() {
             return Some(Stop::Window);
         }
         let len = usize::from(entry.len);

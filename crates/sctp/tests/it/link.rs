@@ -145,6 +145,9 @@ pub(crate) struct Net {
     pub(crate) swallows_marks: bool,
     /// Packets that left marked.
     pub(crate) marked: [usize; 2],
+    /// Keep what leaves: when, from which side, and its bytes.
+    pub(crate) recording: bool,
+    pub(crate) left: Vec<(Instant, usize, Vec<u8>)>,
 }
 
 pub(crate) const ROOM: Room = Room { head: 13, tail: 16 };
@@ -177,6 +180,8 @@ impl Net {
             polling: [true; 2],
             swallows_marks: false,
             marked: [0; 2],
+            recording: false,
+            left: Vec::new(),
         }
     }
 
@@ -241,6 +246,9 @@ impl Net {
             self.packets[from] += 1;
             self.largest = self.largest.max(packet.len());
             assert!(packet.len().is_multiple_of(4));
+            if self.recording {
+                self.left.push((self.now, from, packet.clone()));
+            }
             if self
                 .filter
                 .as_mut()

@@ -16,5 +16,6 @@ mod policy;
 mod random;
 mod reconfig;
 mod schedule;
+mod timeouts;
 mod transfer;
 mod violations;
