@@ -166,29 +166,25 @@ impl Device {
         }
     }
 
-    fn signal(&self, sdp: &str) -> Outcome<()> {
-        self.connection
-            .send_msg(&Signal::Sdp(sdp.into()))
-            .map_err(|error| error.to_string())
+    /// What it describes itself with after `act`.
+    fn describes(
+        &self,
+        what: &str,
+        act: impl FnOnce(&Connection) -> Result<(), Error>,
+    ) -> Outcome<String> {
+        self.board.note(|news| news.sdp = None);
+        act(&self.connection).map_err(|error| error.to_string())?;
+        self.wait(what, |news| news.sdp.take())
     }
 
     pub(super) fn offer(&self) -> Outcome<String> {
-        self.connection
-            .new_connection()
-            .map_err(|error| error.to_string())?;
-        self.wait("no offer", |news| news.sdp.take())
+        self.describes("no offer", |it| it.new_connection())
     }
 
     pub(super) fn answer(&self, offer: &str) -> Outcome<String> {
-        self.connection
-            .new_connection()
-            .map_err(|error| error.to_string())?;
-        self.signal(offer)?;
-        self.wait("no answer", |news| news.sdp.take())
-    }
-
-    pub(super) fn accept(&self, answer: &str) -> Outcome<()> {
-        self.signal(answer)
+        let begun = self.connection.new_connection();
+        begun.map_err(|error| error.to_string())?;
+        self.answer_again(offer)
     }
 
     pub(super) fn connected(&self) -> Outcome<()> {
@@ -200,19 +196,26 @@ impl Device {
     /// # Errors
     /// When none comes.
     pub fn restart(&self) -> Outcome<String> {
-        self.board.note(|news| news.sdp = None);
-        self.connection
-            .restart_ice()
-            .map_err(|error| error.to_string())?;
-        self.wait("no offer", |news| news.sdp.take())
+        self.describes("no offer", |it| it.restart_ice())
     }
 
-    /// Takes an answer.
+    /// Takes an answer, or an offer that it does not answer.
     ///
     /// # Errors
     /// When the device does not take it.
     pub fn take(&self, answer: &str) -> Outcome<()> {
-        self.signal(answer)
+        self.connection
+            .send_msg(&Signal::Sdp(answer.into()))
+            .map_err(|error| error.to_string())
+    }
+
+    /// Takes an offer while it is connected, and answers it.
+    ///
+    /// # Errors
+    /// When the device does not take it, or no answer comes.
+    pub fn answer_again(&self, offer: &str) -> Outcome<String> {
+        let offer = Signal::Sdp(offer.into());
+        self.describes("no answer", |it| it.send_msg(&offer))
     }
 
     /// Its last description; empty before the first.
@@ -343,32 +346,14 @@ impl Device {
         })
     }
 
-    /// Waits until the numbered message `last` has come on this stream, and gives the numbers of all.
+    /// Waits until so many numbered messages have come on this stream, and gives the numbers of all.
     ///
     /// # Errors
-    /// When it does not come, or one came that is not as it was sent.
-    pub fn numbers(&self, stream_id: u16, last: u32) -> Outcome<Vec<u32>> {
-        let what = format!("{last} did not come on {stream_id}");
-        let messages = self.wait(&what, |news| {
-            let messages = news.messages.get(&stream_id)?;
-            let is_last = |(_, data): &Message| pattern::number(data) == Some(last);
-            messages
-                .iter()
-                .any(is_last)
-                .then(|| news.messages.remove(&stream_id).unwrap_or_default())
-        })?;
+    /// When fewer come, or one came that is not as it was sent.
+    pub fn numbers(&self, stream_id: u16, least: usize) -> Outcome<Vec<u32>> {
+        let messages = self.messages(stream_id, least)?;
         let number = |(_, data): &Message| pattern::number(data).ok_or("a byte is wrong".into());
         messages.iter().map(number).collect()
-    }
-
-    /// Takes what has come on this stream so far, and gives the numbers of all.
-    ///
-    /// # Errors
-    /// When one came that is not as it was sent.
-    pub fn numbers_so_far(&self, stream_id: u16) -> Outcome<Vec<u32>> {
-        let messages = self.board.lock().messages.remove(&stream_id);
-        let number = |(_, data): &Message| pattern::number(data).ok_or("a byte is wrong".into());
-        messages.unwrap_or_default().iter().map(number).collect()
     }
 
     /// Ends its connection.

@@ -95,7 +95,7 @@ impl<'a> Desk<'a> {
                 if let Some(relay) = relay {
                     answer = relay.stand_in_for_page(&answer)?;
                 }
-                device.accept(&answer)?;
+                device.take(&answer)?;
             }
             Offerer::Page => {
                 self.page.evaluate("data.open('first')")?;
@@ -124,22 +124,26 @@ impl<'a> Desk<'a> {
     /// Waits until an expression of the page is true.
     ///
     /// # Errors
-    /// When it does not become so; at once when a channel has fallen back.
+    /// When it does not become so; before that when a channel has fallen back for good.
     pub fn wait_for(&self, condition: &str) -> Outcome<Value> {
-        let either = format!("({condition}) || (data.fellBack() && 'fell back')");
+        let either = format!("({condition}) || (data.fellBack() === 'for good' && 'fell back')");
         match self.page.wait_for(&either, PATIENCE)? {
             Value::String(text) if text == "fell back" => Err("a channel fell back".into()),
             found => Ok(found),
         }
     }
 
-    /// Whether a channel of the page that was open says that it connects. No channel may (W3C WebRTC §6.2); once in
-    /// thousands of connections Chromium 156 says so for good, while messages come and its statistics call it open.
+    /// Whether a channel of the page that was open says that it connects, and goes on doing so. No channel may (W3C
+    /// WebRTC §6.2); one that comes to Chromium 156 does for a moment now and then, and once in thousands of
+    /// connections for good, while messages come and its statistics call it open.
     ///
     /// # Errors
     /// What the page throws.
     pub fn fell_back(&self) -> Outcome<bool> {
-        self.page.evaluate("data.fellBack()").map(|it| it == true)
+        let told = "data.fellBack() !== 'now' && data.fellBack()";
+        self.page
+            .wait_for(told, PATIENCE)
+            .map(|told| told == "for good")
     }
 
     /// The value of an expression that is text.

@@ -1,6 +1,7 @@
 // The page's end: one RTCPeerConnection, its channels by label, and what came by them.
 
 const WINDOW = 4 << 20;
+const FOR_GOOD = 10_000; // What a channel that fell back may take until it stands again, in ms.
 
 /** The word at this place of the stream that every bulk and every numbered message is made of. */
 function word(index) {
@@ -21,6 +22,23 @@ function wrong(buffer, from) {
   return bad;
 }
 
+/**
+ * Whether a channel that was open says that it connects: what no channel may (W3C WebRTC §6.2), and what cannot be sent
+ * on. One that comes to Chromium 156 says so for a moment now and then, and once in thousands of connections for good.
+ */
+function falls({ channel, opened }) {
+  return opened && channel.readyState === "connecting";
+}
+
+/** Resolves as soon as a channel that fell back stands again. */
+function stands(entry) {
+  if (!falls(entry)) return Promise.resolve();
+  return new Promise((done, fail) => {
+    entry.channel.addEventListener("open", done, { once: true });
+    setTimeout(fail, FOR_GOOD, new Error("the channel fell back"));
+  });
+}
+
 class End {
   constructor() {
     this.pc = new RTCPeerConnection();
@@ -31,13 +49,13 @@ class End {
   keep(channel) {
     channel.binaryType = "arraybuffer";
     const opened = channel.readyState === "open";
-    const entry = { channel, opened, got: [], closed: false, echo: false, bulk: null, sent: 0, error: null };
+    const entry = { channel, opened, got: [], closed: false, echo: false, bulk: null, sent: 0, error: null, fell: null };
     this.channels.set(channel.label, entry);
     channel.onmessage = ({ data }) => {
       if (entry.bulk) {
         entry.bulk.wrong += wrong(data, entry.bulk.bytes / 4);
         entry.bulk.bytes += data.byteLength;
-      } else if (entry.echo) channel.send(data);
+      } else if (entry.echo) stands(entry).then(() => channel.send(data));
       else entry.got.push(data);
     };
     channel.onopen = () => (entry.opened = true);
@@ -78,6 +96,19 @@ window.data = {
     return this.end.gathered();
   },
 
+  /** An offer that restarts ICE. */
+  async restart() {
+    const { pc } = this.end;
+    await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+    return this.end.gathered();
+  },
+
+  /** The descriptions that both sides have agreed on: the page's, and the device's. */
+  agreed() {
+    const { currentLocalDescription, currentRemoteDescription, signalingState } = this.end.pc;
+    return [signalingState, currentLocalDescription.sdp, currentRemoteDescription.sdp];
+  },
+
   async accept(sdp) {
     await this.end.pc.setRemoteDescription({ type: "answer", sdp });
   },
@@ -94,14 +125,22 @@ window.data = {
     return this.entry(label)?.channel.readyState === "open";
   },
 
-  /** Whether a channel that was open says that it connects: what no channel may, and what cannot be sent on. */
+  /** Whether a channel has fallen back: "no", "now" for a moment at least, or "for good". */
   fellBack() {
-    const all = [...(this.end?.channels.values() ?? [])];
-    return all.some(({ channel, opened }) => opened && channel.readyState === "connecting");
+    const now = performance.now();
+    let first = Infinity;
+    for (const entry of this.end?.channels.values() ?? []) {
+      entry.fell = falls(entry) ? (entry.fell ?? now) : null;
+      first = Math.min(first, entry.fell ?? Infinity);
+    }
+    if (first === Infinity) return "no";
+    return now - first < FOR_GOOD ? "now" : "for good";
   },
 
-  send(label, message) {
+  /** Sends a message; why it was refused, if it was. */
+  async send(label, message) {
     try {
+      await stands(this.entry(label));
       this.entry(label).channel.send(message);
       return null;
     } catch (error) {
@@ -115,6 +154,7 @@ window.data = {
     const { channel } = entry;
     channel.bufferedAmountLowThreshold = WINDOW / 4;
     try {
+      await stands(entry);
       for (; entry.sent < bytes; entry.sent += size) {
         if (channel.bufferedAmount > WINDOW) await new Promise((done) => (channel.onbufferedamountlow = done));
         channel.send(fill(new Int32Array(size / 4), entry.sent / 4));

@@ -141,6 +141,11 @@ impl Relay {
         self.lost_from(DEVICE, &sizes)
     }
 
+    /// How many bytes it has lost on their way to the device.
+    pub fn lost_bytes_to_device(&self) -> usize {
+        locked(&self.shared.lost[PAGE]).iter().sum()
+    }
+
     /// How many datagrams of these sizes it has lost on their way to the device.
     pub fn lost_to_device(&self, sizes: RangeInclusive<usize>) -> usize {
         self.lost_from(PAGE, &sizes)

@@ -23,7 +23,7 @@ pub(super) fn sizes(desk: &Desk<'_>) -> Outcome<()> {
         to_device(desk, &device, stream, size)?;
     }
     let refused = desk.text(&format!(
-        "data.send('first', new Uint8Array({})) ?? 'taken'",
+        "data.send('first', new Uint8Array({})).then((refused) => refused ?? 'taken')",
         page_sends + 1
     ))?;
     if !refused.starts_with("TypeError") {
@@ -73,7 +73,8 @@ fn to_page(desk: &Desk<'_>, device: &Device, stream: u16, size: usize) -> Outcom
 
 fn to_device(desk: &Desk<'_>, device: &Device, stream: u16, size: usize) -> Outcome<()> {
     let refused = desk.page.evaluate(&format!(
-        "data.send('first', fill(new Int32Array({}), 0)) ?? data.send('first', 'é'.repeat({}))",
+        "data.send('first', fill(new Int32Array({}), 0)) \
+           .then((refused) => refused ?? data.send('first', 'é'.repeat({})))",
         size / 4,
         size / 2
     ))?;
@@ -242,8 +243,8 @@ pub(super) fn closed(desk: &Desk<'_>) -> Outcome<()> {
 
     let stream = open(desk, &device, ChannelConfig::new("by the page"))?;
     desk.page.evaluate(&format!(
-        "for (let at = 0; at < 5; at++) data.send('by the page', fill(new Int32Array({}), 0)); \
-         data.entry('by the page').channel.close()",
+        "Promise.all(Array.from({{ length: 5 }}, () => data.send('by the page', fill(new Int32Array({}), 0)))) \
+           .then(() => data.entry('by the page').channel.close())",
         SIZE / 4
     ))?;
     device.wait_for_end("by the page")?;
