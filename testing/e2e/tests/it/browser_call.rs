@@ -6,7 +6,7 @@ use esp_e2e::directory::Directory;
 use esp_e2e::sound::Bursts;
 use esp_e2e::{Browser, Kind, Outcome, Page, Program};
 
-use crate::support::{PATIENCE, call, doorbell};
+use crate::support::{ENDED, PATIENCE, call, doorbell};
 
 /// The most that Chromium takes in one message.
 const MOST: usize = 256 * 1024;
@@ -44,7 +44,7 @@ pub(crate) fn visit(kind: Kind, most: usize, begin: Begin) -> Outcome<Directory>
     program.wait_for("left", PATIENCE)?;
     begin(&page, &program)?;
     program.interrupt()?;
-    page.wait_for("__doorbell.state === 'ready'", PATIENCE)?;
+    page.wait_for(ENDED, PATIENCE)?;
     Ok(records)
 }
 

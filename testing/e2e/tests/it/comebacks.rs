@@ -2,7 +2,7 @@
 
 use esp_e2e::{Browser, Outcome, Page, Program, wait};
 
-use crate::support::{IN_CALL, PATIENCE, call, pictures_go_on, server, server_at};
+use crate::support::{ENDED, IN_CALL, PATIENCE, call, pictures_go_on, server, server_at};
 
 fn device(url: &str) -> Outcome<Program> {
     let program = Program::start(&["doorbell", "--url", url, "--levels", "1"])?;
@@ -26,10 +26,13 @@ fn the_page_first_then_reloads_and_restarts() -> Outcome<()> {
     page.wait_for("__doorbell.state === 'ready'", PATIENCE)?;
     call(&page).map_err(|why| format!("after a reload: {why}{}", program.said()))?;
 
+    let calls = page.number("__doorbell.calls")?;
     program.interrupt()?;
-    page.wait_for("__doorbell.state === 'ready'", PATIENCE)?;
+    page.wait_for(ENDED, PATIENCE)?;
     let program = device(&url)?;
-    call(&page).map_err(|why| format!("after a restart: {why}{}", program.said()))?;
+    called_again(&page, calls)
+        .and_then(|()| pictures_go_on(&page))
+        .map_err(|why| format!("after a restart: {why}{}", program.said()))?;
 
     // This time without goodbye: its ghost stays in the room for a while.
     let calls = page.number("__doorbell.calls")?;

@@ -11,6 +11,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) const IN_CALL: &str = "__doorbell.state === 'connected' && __doorbell.received.framesDecoded > 5 \
      && __doorbell.received.width === 640 && __doorbell.received.height === 480";
 
+/// A call that the device has ended. A page that took the connection for lost just before it heard of that calls again.
+pub(crate) const ENDED: &str = "['ready', 'calling'].includes(__doorbell.state)";
+
 /// A doorbell with its own room server, and the URL of its room.
 pub(crate) fn doorbell(options: &[&str]) -> Outcome<(Program, String)> {
     let arguments = [&["doorbell", "--port", "0", "--levels", "1"], options].concat();
