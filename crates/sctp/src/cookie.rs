@@ -51,7 +51,7 @@ impl From<&Init> for PeerInit {
 pub(crate) struct Forged;
 
 const MAC: usize = 16;
-const BODY: usize = 8 + 4 * 7 + 2 * 2 + 5;
+const BODY: usize = 8 + 4 * 7 + 2 * 2 + 6;
 
 /// Makes and opens cookies; the key is secret.
 pub(crate) struct Jar {
@@ -94,6 +94,7 @@ impl Jar {
         let has = peer.extensions;
         bytes.extend([
             u8::from(has.forward_tsn),
+            u8::from(has.i_forward_tsn),
             u8::from(has.reconfig),
             u8::from(has.interleaving),
             u8::from(has.zero_checksum),
@@ -134,7 +135,7 @@ impl Jar {
         }
         let [local_tag, local_tsn, tag, tsn, window, tie_local, tie_peer] = words;
         let (outbound, inbound) = (reader.u16().ok()?, reader.u16().ok()?);
-        let flags: [u8; 5] = reader.array().ok()?;
+        let flags: [u8; 6] = reader.array().ok()?;
         Some(Cookie {
             created,
             local_tag,
@@ -147,10 +148,11 @@ impl Jar {
                 inbound,
                 extensions: Extensions {
                     forward_tsn: flags[0] != 0,
-                    reconfig: flags[1] != 0,
-                    interleaving: flags[2] != 0,
-                    zero_checksum: flags[3] != 0,
-                    ecn: flags[4] != 0,
+                    i_forward_tsn: flags[1] != 0,
+                    reconfig: flags[2] != 0,
+                    interleaving: flags[3] != 0,
+                    zero_checksum: flags[4] != 0,
+                    ecn: flags[5] != 0,
                 },
             },
             tie: (tie_local, tie_peer),
@@ -236,6 +238,20 @@ mod tests {
         let sealed = jar.seal(&cookie());
         let now = Instant::from_millis(10);
         assert_eq!(jar.open(now, &sealed), Ok((cookie(), false)));
+        let named: [fn(&mut Extensions) -> &mut bool; 6] = [
+            |has| &mut has.forward_tsn,
+            |has| &mut has.i_forward_tsn,
+            |has| &mut has.reconfig,
+            |has| &mut has.interleaving,
+            |has| &mut has.zero_checksum,
+            |has| &mut has.ecn,
+        ];
+        for name in named {
+            let mut other = cookie();
+            let has = name(&mut other.peer.extensions);
+            *has = !*has;
+            assert_eq!(jar.open(now, &jar.seal(&other)), Ok((other, false)));
+        }
         for index in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[index] ^= 0x10;

@@ -12,7 +12,7 @@ use crate::{
         Phase as ChannelPhase, Reset,
         dcep::{self, Dcep, ppid},
     },
-    incoming::reassembly::{Label, Received},
+    incoming::reassembly::Received,
     outgoing::queue::{Draft, Policy},
 };
 
@@ -164,39 +164,6 @@ impl Association {
         }
         self.delivering.released = released;
         self.spare_parts();
-    }
-
-    /// The channel on a stream of which a message is skipped; a stream never seen gets one, so that
-    /// the next message is not waited for in vain.
-    pub(super) fn stream_for_skip(&mut self, stream: u16) -> Option<u32> {
-        if let Some(key) = self.channels.key_on(stream) {
-            return Some(key);
-        }
-        (self.channels.len() < self.config.max_channels).then(|| {
-            self.channels.add(
-                ChannelConfig::default(),
-                Some(stream),
-                true,
-                ChannelPhase::Unannounced,
-            )
-        })
-    }
-
-    /// A message of which parts were delivered will not go on.
-    pub(super) fn abort_open(&mut self, label: Label) {
-        let Some(key) = self.channels.key_on(label.stream) else {
-            return;
-        };
-        if let Some(channel) = self.channels.handle(key) {
-            self.delivering.deliver(Notice::MessageAborted {
-                channel,
-                stream: label.stream,
-            });
-        }
-        self.in_order(key, |inc, deliver| {
-            inc.abort_open(&label, deliver);
-            None
-        });
     }
 
     /// Tells the owners of refused messages that there is room now.

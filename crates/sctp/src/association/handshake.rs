@@ -123,6 +123,7 @@ impl Association {
     fn extensions(&self) -> Extensions {
         Extensions {
             forward_tsn: true,
+            i_forward_tsn: self.config.interleaving,
             reconfig: true,
             interleaving: self.config.interleaving,
             zero_checksum: self.config.zero_checksum,
@@ -343,7 +344,7 @@ impl Association {
             first_tsn: serial::start(local_tsn),
             peer_window: peer.window,
             interleaved: agreed.interleaving,
-            partial: agreed.forward_tsn,
+            partial: agreed.partial(),
         });
         self.follow_remote_max();
         self.inc.start(serial::start(peer.tsn), agreed.interleaving);

@@ -9,7 +9,6 @@ use crate::{
         self, Chunk, Chunks, Unknown,
         control::{self, REFLECTED, cause},
         data::Data,
-        forward::Forward,
         kind,
         sack::Sack,
     },
@@ -332,38 +331,6 @@ impl Association {
         value[..4].copy_from_slice(&cumulative);
         value[4..8].copy_from_slice(&window);
         self.on_sack(now, &value);
-    }
-
-    fn on_forward(&mut self, chunk: &Chunk<'_>) {
-        if !self.phase.is_connected() {
-            return;
-        }
-        let interleaved = self.inc.is_interleaved();
-        if (chunk.kind == kind::I_FORWARD_TSN) != interleaved {
-            // RFC 8260 §2.3.1
-            self.fail(PeerMisbehaved::WrongDataChunk, cause::PROTOCOL_VIOLATION);
-            return;
-        }
-        let Ok(forward) = Forward::parse(chunk.value, interleaved) else {
-            self.stats.packets_dropped += 1;
-            return;
-        };
-        let mut opened = Vec::new();
-        self.inc
-            .on_forward(&forward, &self.channels, |label| opened.push(label));
-        for label in opened {
-            self.abort_open(label);
-        }
-        for skip in forward.skips().filter(|skip| !skip.unordered) {
-            if u32::from(skip.stream) < self.reconfig.inbound()
-                && let Some(key) = self.stream_for_skip(skip.stream)
-            {
-                self.in_order(key, |inc, deliver| {
-                    inc.skip(skip.message, interleaved, deliver);
-                    None
-                });
-            }
-        }
     }
 
     /// The round trip of a heartbeat (RFC 9260 §8.3).

@@ -17,6 +17,7 @@ mod output;
 mod reconfig;
 mod reset;
 mod shutdown;
+mod skipping;
 mod timeout;
 
 use std::collections::VecDeque;

@@ -160,7 +160,23 @@ impl Association {
         }
     }
 
+    /// Lays a train out. Messages that are given up meanwhile may be what something waited for: the peer must be told to
+    /// skip them, a channel may close, a shutdown may go on.
     fn transmit(&mut self, now: Instant, train: &mut Train) -> bool {
+        loop {
+            let given_up = self.out.given_up();
+            let sent = self.lay_out(now, train);
+            let fewer = self.out.given_up() > given_up;
+            if fewer {
+                self.after_progress(now);
+            }
+            if sent || !fewer {
+                return sent;
+            }
+        }
+    }
+
+    fn lay_out(&mut self, now: Instant, train: &mut Train) -> bool {
         if self.pmtu.is_due() && self.phase == Phase::Established && self.transmit_probe(now, train)
         {
             return true;

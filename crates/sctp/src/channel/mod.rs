@@ -218,6 +218,15 @@ impl Channels {
         self.get(self.streams.at(stream)?)
     }
 
+    /// The peer gave up unordered messages of a stream, up to this one.
+    pub(crate) fn skip_unordered(&mut self, stream: u16, message: u32) {
+        if let Some(key) = self.streams.at(stream)
+            && let Some(channel) = self.get_mut(key)
+        {
+            channel.inc.skip_unordered(message);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }

@@ -32,9 +32,11 @@ const DTLS: u32 = 1;
 pub(crate) struct Extensions {
     /// Partial reliability (RFC 3758).
     pub(crate) forward_tsn: bool,
+    /// The same with I-DATA (RFC 8260 §2.3.1).
+    pub(crate) i_forward_tsn: bool,
     /// Stream reset (RFC 6525).
     pub(crate) reconfig: bool,
-    /// Interleaving with its own FORWARD-TSN (RFC 8260).
+    /// Interleaving (RFC 8260).
     pub(crate) interleaving: bool,
     /// Zero checksums over DTLS (RFC 9653).
     pub(crate) zero_checksum: bool,
@@ -47,10 +49,19 @@ impl Extensions {
     pub(crate) fn common(self, other: Extensions) -> Extensions {
         Extensions {
             forward_tsn: self.forward_tsn && other.forward_tsn,
+            i_forward_tsn: self.i_forward_tsn && other.i_forward_tsn,
             reconfig: self.reconfig && other.reconfig,
             interleaving: self.interleaving && other.interleaving,
             zero_checksum: self.zero_checksum && other.zero_checksum,
             ecn: self.ecn && other.ecn,
+        }
+    }
+
+    /// Messages may be given up: with I-DATA only where the chunk that goes with it is named (RFC 8260 §2.3.1).
+    pub(crate) fn partial(self) -> bool {
+        match self.interleaving {
+            true => self.i_forward_tsn,
+            false => self.forward_tsn,
         }
     }
 }
@@ -108,6 +119,7 @@ impl Init {
                 self.extensions.reconfig = has(kind::RE_CONFIG);
                 self.extensions.interleaving = has(kind::I_DATA);
                 self.extensions.forward_tsn |= has(kind::FORWARD_TSN);
+                self.extensions.i_forward_tsn = has(kind::I_FORWARD_TSN);
             }
             parameter::ECN => self.extensions.ecn = true,
             parameter::HOST_NAME => self.host_name = true,
@@ -157,7 +169,7 @@ impl Init {
             (has.reconfig, kind::RE_CONFIG),
             (has.forward_tsn, kind::FORWARD_TSN),
             (has.interleaving, kind::I_DATA),
-            (has.interleaving && has.forward_tsn, kind::I_FORWARD_TSN),
+            (has.i_forward_tsn, kind::I_FORWARD_TSN),
         ];
         let mut list = [0; 4];
         let mut count = 0;

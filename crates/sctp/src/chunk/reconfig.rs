@@ -2,7 +2,7 @@
 
 use esp_wire::Reader;
 
-use super::{Parameters, encode, kind, put_parameter};
+use super::{Parameters, Unknown, encode, kind, put_parameter};
 use crate::Malformed;
 
 mod parameter {
@@ -78,7 +78,7 @@ pub(crate) enum Request {
     AddIncoming { sequence: u32, count: u16 },
 }
 
-/// Reads the parameters of a chunk; unknown ones are skipped.
+/// Reads the parameters of a chunk; unknown ones are skipped, or end it, as their upper bits say.
 pub(crate) fn parse(value: &[u8]) -> Result<Vec<Request>, Malformed> {
     // RFC 6525 §3.1: one or two parameters a chunk.
     let mut requests = Vec::with_capacity(2);
@@ -111,7 +111,9 @@ pub(crate) fn parse(value: &[u8]) -> Result<Vec<Request>, Malformed> {
                 sequence: reader.u32()?,
                 count: reader.u16()?,
             },
-            _ => continue,
+            // RFC 6525 §4: by its upper bits; what stands behind one that ends the reading belongs to it.
+            kind if Unknown::parameter(kind).skip => continue,
+            _ => break,
         };
         requests.push(request);
     }

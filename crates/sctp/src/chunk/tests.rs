@@ -83,6 +83,7 @@ fn an_init_names_its_extensions() {
         tsn: 2,
         extensions: Extensions {
             forward_tsn: true,
+            i_forward_tsn: true,
             reconfig: true,
             interleaving: true,
             zero_checksum: true,
@@ -194,6 +195,17 @@ fn requests_round_trip() {
     }
     for code in 0..9 {
         assert_eq!(Outcome::from_code(code).code(), code);
+    }
+}
+
+#[test]
+fn an_unknown_request_ends_the_chunk_or_is_skipped() {
+    let known = Request::TsnReset { sequence: 9 };
+    for (kind, read) in [(19, 0), (0x4013, 0), (0x8013, 1), (0xc013, 1)] {
+        let mut value = Vec::new();
+        super::put_parameter(&mut value, kind, &[0; 8]);
+        value.extend(&reconfig::emit(std::slice::from_ref(&known))[4..]);
+        assert_eq!(reconfig::parse(&value).unwrap().len(), read, "{kind}");
     }
 }
 

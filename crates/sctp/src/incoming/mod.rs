@@ -236,10 +236,13 @@ impl Incoming {
         }
     }
 
-    /// An ordered message that the stream has behind it: a broken peer.
+    /// A message that the stream has behind it: one that was skipped while some of it was on its way, or a broken peer.
     fn is_old(&self, label: &Label, channel: Option<&Channel>) -> bool {
-        let next = channel.map_or(stream::FIRST, |channel| channel.inc.next);
-        !label.unordered && label.number < next
+        match (channel, label.unordered) {
+            (Some(channel), true) => self.interleaved && label.number < channel.inc.unordered_next,
+            (Some(channel), false) => label.number < channel.inc.next,
+            (None, unordered) => !unordered && label.number < stream::FIRST,
+        }
     }
 
     fn key(&self, tsn: u64, label: &Label, data: &Data<'_>) -> Key {
@@ -290,32 +293,33 @@ impl Incoming {
     }
 
     /// Takes a FORWARD-TSN or I-FORWARD-TSN (RFC 3758 §3.6); `opened` gets messages of which parts
-    /// were delivered and no more will come.
+    /// were delivered and no more will come. False when it is out of date: what it skips was skipped or has come, and its
+    /// streams may count anew by now.
     pub(crate) fn on_forward(
         &mut self,
         forward: &Forward<'_>,
         channels: &Channels,
         mut opened: impl FnMut(Label),
-    ) {
+    ) -> bool {
         let tsn = serial::unwrap32(self.tracker.cumulative(), forward.cumulative);
         // Farther ahead than any TSN can be is noise.
         if tsn <= self.tracker.cumulative() || tsn - self.tracker.cumulative() > 65_535 {
             self.tracker.hurry();
-            return;
+            return false;
         }
         self.tracker.forward(tsn);
         if !self.interleaved {
+            // What came behind it moves the point further.
+            let tsn = self.tracker.cumulative();
             self.reassembly
                 .discard_through(&mut self.pool, tsn, &mut opened);
-            return;
+            return true;
         }
         for skip in forward.skips() {
-            let Some(channel) = channels.on_stream(skip.stream) else {
-                continue;
-            };
-            let reference = match skip.unordered {
-                true => channel.inc.unordered_reference,
-                false => channel.inc.next,
+            let reference = match channels.on_stream(skip.stream) {
+                Some(channel) if skip.unordered => channel.inc.unordered_reference,
+                Some(channel) => channel.inc.next,
+                None => stream::FIRST,
             };
             let number = serial::unwrap32(reference, skip.message);
             self.reassembly.discard_messages(
@@ -326,6 +330,7 @@ impl Incoming {
                 &mut opened,
             );
         }
+        true
     }
 
     /// The peer reset a stream: fragments of its messages can never be completed.

@@ -15,6 +15,8 @@ pub(crate) struct InStream {
     pub(crate) next: u64,
     /// Near which numbers of unordered messages lie.
     pub(crate) unordered_reference: u64,
+    /// The one behind the last of them that was skipped: nothing more of those before it is of use.
+    pub(crate) unordered_next: u64,
     /// Complete messages that came too early.
     waiting: BTreeMap<u64, Received>,
     /// Messages in their order that nobody may take yet.
@@ -31,6 +33,7 @@ impl Default for InStream {
         InStream {
             next: FIRST,
             unordered_reference: FIRST,
+            unordered_next: 0,
             waiting: BTreeMap::new(),
             held: VecDeque::new(),
             paused: false,
@@ -125,6 +128,12 @@ impl InStream {
         self.catch_up(deliver);
     }
 
+    /// The peer gave up unordered messages, `message` the last of them (RFC 8260 §2.3.1).
+    pub(crate) fn skip_unordered(&mut self, message: u32) {
+        let number = serial::unwrap32(self.unordered_reference, message);
+        self.unordered_next = self.unordered_next.max(number + 1);
+    }
+
     /// The message that is being delivered in parts was given up.
     pub(crate) fn abort_open(&mut self, label: &Label, deliver: &mut dyn FnMut(Received)) {
         if self.open == Some((label.unordered, label.number)) {
@@ -137,6 +146,7 @@ impl InStream {
     pub(crate) fn reset(&mut self) -> impl Iterator<Item = Received> + use<> {
         self.next = FIRST;
         self.unordered_reference = FIRST;
+        self.unordered_next = 0;
         self.open = None;
         let waiting = std::mem::take(&mut self.waiting);
         waiting

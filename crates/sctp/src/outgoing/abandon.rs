@@ -14,19 +14,39 @@ use crate::{
 /// How far the peer has been, or is to be, told to skip.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Skipping {
-    /// The Advanced.Peer.Ack.Point.
+    /// The Advanced.Peer.Ack.Point. It is a TSN that was given up: where only acknowledged ones follow, a message may go
+    /// on behind them, and there are peers that would forget its beginning.
     advanced: u64,
+    /// Up to here everything is acknowledged or given up.
+    settled: u64,
     due: bool,
-    sent_at: Option<Instant>,
+    told: Option<Told>,
+}
+
+/// The FORWARD-TSN that left last.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at: Instant,
+    /// The Advanced.Peer.Ack.Point then.
+    advanced: u64,
+    /// How far it told to skip, which is less where it had no room for all streams.
+    through: u64,
 }
 
 impl Skipping {
     pub(super) fn from(cumulative: u64) -> Self {
         Skipping {
             advanced: cumulative,
+            settled: cumulative,
             due: false,
-            sent_at: None,
+            told: None,
         }
+    }
+
+    /// The peer took back what it had: nothing behind this TSN counts any more.
+    pub(super) fn rewind(&mut self, cumulative: u64) {
+        self.advanced = cumulative;
+        self.settled = cumulative;
     }
 }
 
@@ -126,18 +146,23 @@ impl Outgoing {
         }
     }
 
-    /// RFC 3758 §3.5 C1 to C3.
+    /// RFC 3758 §3.5 C1 to C3. What the peer was not told yet is told at once (F3 allows 500 ms).
     pub(super) fn advance(&mut self) {
-        let advanced = self.flight.advanced(self.skipping.advanced);
-        if advanced > self.skipping.advanced {
-            self.skipping.advanced = advanced;
-        }
-        if advanced > self.flight.cumulative() && self.skipping.sent_at.is_none() {
-            self.skipping.due = self.skips_something();
-        } else if advanced <= self.flight.cumulative() {
+        let cumulative = self.flight.cumulative();
+        let (settled, abandoned) = self.flight.settled(self.skipping.settled);
+        self.skipping.settled = settled;
+        let advanced = abandoned.unwrap_or(self.skipping.advanced);
+        self.skipping.advanced = advanced;
+        if advanced <= cumulative {
             self.skipping.due = false;
-            self.skipping.sent_at = None;
+            self.skipping.told = None;
+            return;
         }
+        let news = self
+            .skipping
+            .told
+            .is_none_or(|told| advanced > told.advanced || cumulative >= told.through);
+        self.skipping.due |= news && self.skips_something();
     }
 
     fn skips_something(&self) -> bool {
@@ -148,8 +173,8 @@ impl Outgoing {
     pub(super) fn repeat_skip(&mut self, now: Instant, round_trip: Duration) {
         let waited = self
             .skipping
-            .sent_at
-            .is_none_or(|sent| now.since(sent) >= round_trip);
+            .told
+            .is_none_or(|told| now.since(told.at) >= round_trip);
         self.skipping.due |= waited && self.skips_something();
     }
 
@@ -189,9 +214,16 @@ impl Outgoing {
             }
             last = tsn;
         }
-        if forward::emit(packet, last as u32, &skips, self.interleaved) {
+        // Without room for a single stream there is nothing to tell; the next packet has more.
+        if last > self.flight.cumulative()
+            && forward::emit(packet, last as u32, &skips, self.interleaved)
+        {
             self.skipping.due = false;
-            self.skipping.sent_at = Some(now);
+            self.skipping.told = Some(Told {
+                at: now,
+                advanced: self.skipping.advanced,
+                through: last,
+            });
         }
     }
 

@@ -145,8 +145,10 @@ impl Outgoing {
         // The TSN behind the cumulative one was reported before and is missing now: the peer took
         // back what it had (RFC 9260 §6.2.1), and all that this SACK does not report goes again.
         let front = self.flight.entry(cumulative + 1);
-        if front.is_some_and(|entry| entry.state == State::Acked) {
-            self.flight.uncover(&scratch.seen);
+        if front.is_some_and(|entry| entry.state == State::Acked)
+            && self.flight.uncover(&scratch.seen) > 0
+        {
+            self.skipping.rewind(cumulative);
         }
         self.scratch = scratch;
     }
@@ -270,18 +272,19 @@ impl Outgoing {
     /// The retransmission timer expired (RFC 9260 §6.3.3); false when it was a window probe's.
     pub(crate) fn on_timeout(&mut self, channels: &mut Channels, now: Instant) {
         self.counts.timeouts += 1;
+        // What was lost before may have expired since, and is given up along with the rest.
         let mut lost = std::mem::take(&mut self.scratch.lost);
+        let mut count = 0;
         for tsn in self.flight.cumulative() + 1..self.flight.next_tsn() {
-            if self.flight.lose(tsn).is_some() {
-                lost.push(tsn);
-            }
+            count += usize::from(self.flight.lose(tsn).is_some());
+            lost.push(tsn);
         }
         self.rto.back_off();
-        if !lost.is_empty() && !self.is_probing_window() {
+        if count > 0 && !self.is_probing_window() {
             let began = !self.recovery.is_recovering();
-            self.recovery.on_losses(lost.len(), began, self.next_packet);
+            self.recovery.on_losses(count, began, self.next_packet);
             self.counts.congestion += u64::from(began);
-            self.congestion.on_lost(lost.len());
+            self.congestion.on_lost(count);
             self.congestion.on_timeout(now);
             self.update_pace();
         }

@@ -286,16 +286,15 @@ impl Flight {
         Some(entry)
     }
 
-    /// Gives a TSN up.
+    /// Gives a TSN up; what has arrived of a message counts as given up, too (RFC 3758 §3.5 A3), so that the peer is told
+    /// to forget it.
     pub(crate) fn abandon(&mut self, tsn: u64) {
         let Some(entry) = self.entry_mut(tsn) else {
             return;
         };
         let (state, len) = (entry.state, entry.len);
-        if matches!(state, State::InFlight | State::Lost) {
-            entry.state = State::Abandoned;
-            self.leave(state, len);
-        }
+        entry.state = State::Abandoned;
+        self.leave(state, len);
     }
 
     /// The oldest transmission that still matters, and of which a SACK could have told: TSN, packet, time.
@@ -326,16 +325,19 @@ impl Flight {
             .map(|(index, _)| self.base + index as u64)
     }
 
-    /// The highest TSN up to which everything is acknowledged or given up (RFC 3758 §3.5 C1).
-    pub(crate) fn advanced(&self, from: u64) -> u64 {
-        let mut tsn = from.max(self.cumulative());
-        while self
-            .entry(tsn + 1)
-            .is_some_and(|entry| matches!(entry.state, State::Abandoned | State::Acked))
-        {
+    /// The highest TSN up to which everything behind `from` is acknowledged or given up, and the highest of these that
+    /// is given up.
+    pub(crate) fn settled(&self, from: u64) -> (u64, Option<u64>) {
+        let (mut tsn, mut abandoned) = (from.max(self.cumulative()), None);
+        while let Some(entry) = self.entry(tsn + 1) {
+            match entry.state {
+                State::Abandoned => abandoned = Some(tsn + 1),
+                State::Acked => {}
+                State::InFlight | State::Lost => break,
+            }
             tsn += 1;
         }
-        tsn
+        (tsn, abandoned)
     }
 }
 

@@ -212,6 +212,11 @@ impl Outgoing {
         self.starves(key, channel, channel.blocked?).then_some(key)
     }
 
+    /// Messages that were given up.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.counts.abandoned
+    }
+
     /// Packets with data that have left.
     pub(crate) fn packets(&self) -> u64 {
         self.next_packet

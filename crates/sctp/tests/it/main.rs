@@ -4,6 +4,8 @@ mod bursts;
 mod channels;
 mod ecn;
 mod ending;
+mod expiry;
+mod extensions;
 mod forge;
 mod goodput;
 mod handshake;
