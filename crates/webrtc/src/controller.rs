@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use esp_media::{AudioSettings, Capture, CaptureSettings, ProfileLevel, VideoSettings};
-use esp_peer::PeerConnection;
+use esp_peer::{PeerConnection, State};
 use esp_signaling::Signaling;
 use esp_wire::{IceServer, Role, Signal, VideoInfo};
 
@@ -191,13 +191,18 @@ impl Controller {
     }
 
     fn hand_to_peer(&mut self, signal: Signal<'static>) {
-        let taken = self.shared.peer().map(|peer| peer.send_msg(&signal));
-        match taken {
-            Some(Err(esp_peer::Error::PeerBeganAnew)) => {
+        let Some(peer) = self.shared.peer() else {
+            return;
+        };
+        match peer.send_msg(&signal) {
+            Err(esp_peer::Error::PeerBeganAnew) => {
                 self.flow.handle(Input::PeerBeganAnew(signal));
             }
-            Some(Err(error)) => self.tell(Event::Notice(format!("the peer connection: {error}"))),
-            Some(Ok(())) | None => {}
+            Err(esp_peer::Error::WrongState(_)) if has_ended(&*peer) => {
+                self.flow.handle(Input::PeerEndedBefore(signal));
+            }
+            Err(error) => self.tell(Event::Notice(format!("the peer connection: {error}"))),
+            Ok(()) => {}
         }
     }
 
@@ -301,6 +306,12 @@ impl Controller {
         const LEAST: u32 = 50_000;
         self.with_capture(|capture| capture.set_video_bitrate(most.max(LEAST)));
     }
+}
+
+/// Whether a connection has ended, even if nobody was told yet.
+fn has_ended(peer: &dyn PeerConnection) -> bool {
+    let state = peer.query().map(|report| report.state);
+    matches!(state, Ok(State::Disconnected | State::ConnectFailed))
 }
 
 /// How long `stop` of the solution may take before it goes on without an answer.

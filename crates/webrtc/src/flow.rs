@@ -57,6 +57,8 @@ pub(crate) enum Input {
     /// This offer of the peer belongs to another session than the connection there is.
     PeerBeganAnew(Signal<'static>),
     PeerMessage(Signal<'static>),
+    /// The connection that this message came for has ended already, which [`Input::PeerState`] is about to tell.
+    PeerEndedBefore(Signal<'static>),
     /// The pause of [`Step::Pause`] is over.
     PauseOver,
 }
@@ -198,6 +200,7 @@ impl Flow {
                 self.tell(Event::PeerLeft);
                 self.on_message(offer);
             }
+            Input::PeerEndedBefore(message) => self.keep(message),
             Input::PauseOver => {
                 self.pausing = false;
                 self.begin();
@@ -320,11 +323,23 @@ impl Flow {
                 if !self.enabled && matches!(message, Signal::Sdp(_)) {
                     self.tell(Event::Called);
                 }
-                if self.waiting.len() < MAX_WAITING {
-                    self.waiting.push_back(message);
-                }
+                self.wait_with(message);
                 self.begin();
             }
+        }
+    }
+
+    /// Lets a message wait for the next connection.
+    fn wait_with(&mut self, message: Signal<'static>) {
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(message);
+        }
+    }
+
+    /// Who offers anew speaks of the next connection; an answer to an offer of ours is of no use to it.
+    fn keep(&mut self, message: Signal<'static>) {
+        if self.role == Some(Role::Controlled) && self.connection {
+            self.wait_with(message);
         }
     }
 

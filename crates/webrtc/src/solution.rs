@@ -277,6 +277,14 @@ impl WebRtc {
             tracing::error!("the solution's task panicked");
         }
     }
+
+    /// As [`close`](Self::close), but waits for nothing: also from within callbacks of data channels, captures and
+    /// renders, whose threads are waited for by the end.
+    pub fn begin_close(&self) {
+        self.shared.ask(Work::Quit);
+        // Dropping it lets the thread go on by itself.
+        drop(locked(&self.thread).take());
+    }
 }
 
 impl Drop for WebRtc {

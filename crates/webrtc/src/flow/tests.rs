@@ -217,6 +217,24 @@ fn an_offer_is_repeated_for_who_has_not_heard_it() {
 }
 
 #[test]
+fn an_offer_that_overtakes_the_end_of_a_call_waits_for_the_next() {
+    let mut flow = connected();
+    after(&mut flow, ice_info(Role::Controlled));
+    assert_eq!(after(&mut flow, Input::PeerEndedBefore(sdp("offer"))), []);
+    let ended = after(&mut flow, Input::PeerState(State::Disconnected));
+    assert_eq!(ended, [Step::StopMedia, Step::Pause(FIRST_PAUSE)]);
+    assert_eq!(
+        after(&mut flow, Input::PauseOver),
+        [Step::NewConnection, Step::PeerMessage(sdp("offer"))]
+    );
+    // An answer belongs to an offer that is gone.
+    let mut flow = connected();
+    assert_eq!(after(&mut flow, Input::PeerEndedBefore(sdp("answer"))), []);
+    after(&mut flow, Input::PeerState(State::Disconnected));
+    assert_eq!(after(&mut flow, Input::PauseOver), [Step::NewConnection]);
+}
+
+#[test]
 fn losing_signaling_does_not_end_a_call() {
     let mut flow = connected();
     let lost = Input::SignalingInterrupted {
