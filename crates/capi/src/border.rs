@@ -1,7 +1,8 @@
 //! What crosses from C and back: codes, pointers, panics.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 
 use esp_peer::Error;
 
@@ -32,6 +33,19 @@ pub(crate) fn guard(name: &str, work: impl FnOnce() -> Outcome) -> c_int {
     run(name, work).unwrap_or(Error::Failed(String::new()).code())
 }
 
+/// As [`guard`], for a call whose code comes from elsewhere.
+pub(crate) fn answer(name: &str, work: impl FnOnce() -> Outcome<c_int>) -> c_int {
+    let mut answer = NONE;
+    let refused = guard(name, || {
+        answer = work()?;
+        Ok(())
+    });
+    match refused {
+        NONE => answer,
+        code => code,
+    }
+}
+
 fn code(name: &str, outcome: Outcome) -> c_int {
     let Err(error) = outcome else {
         return NONE;
@@ -45,6 +59,62 @@ fn code(name: &str, outcome: Outcome) -> c_int {
         _ => tracing::warn!("{name}: {error}"),
     }
     error.code()
+}
+
+/// What a function of the program's own answered.
+pub(crate) fn answered(code: c_int) -> Outcome {
+    Err(match code {
+        NONE => return Ok(()),
+        -1 => Error::InvalidArgument("the program's implementation says so".into()),
+        -2 => Error::NoMemory("the program's implementation says so"),
+        -3 => Error::WrongState("the program's implementation says so"),
+        -4 => Error::NotSupported("the program's implementation says so"),
+        -5 => Error::NotExists("the program's implementation says so"),
+        -7 => Error::OverLimit("the program's implementation says so"),
+        -8 => Error::BadData("the program's implementation says so".into()),
+        -9 => Error::WouldBlock,
+        code => Error::Failed(format!("the program's implementation answered {code}")),
+    })
+}
+
+/// The place for a handle, which is NULL from now on.
+///
+/// # Safety
+/// The pointer is NULL, or shows a place for a pointer.
+pub(crate) unsafe fn place(place: *mut *mut c_void) -> Outcome {
+    if place.is_null() || !place.is_aligned() {
+        return invalid("no place for the handle");
+    }
+    // SAFETY: it is not NULL and aligned; the caller vouches for the rest.
+    unsafe { place.write(ptr::null_mut()) };
+    Ok(())
+}
+
+/// Text of a message that the program gave; a zero that it counted is left out.
+///
+/// # Safety
+/// As for [`bytes`].
+pub(crate) unsafe fn message<'a>(data: *const u8, size: c_int) -> Outcome<&'a str> {
+    // SAFETY: the caller vouches for the bytes.
+    let data = unsafe { bytes(data, size, "the bytes of a message") }?;
+    let until = data.iter().position(|byte| *byte == 0);
+    match std::str::from_utf8(&data[..until.unwrap_or(data.len())]) {
+        Ok(text) => Ok(text),
+        Err(_) => invalid("a message that is not UTF-8"),
+    }
+}
+
+/// A text with a zero behind it, as C wants to read it; what follows a zero of its own is lost to C.
+pub(crate) fn with_zero(text: &[u8]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(text.len() + 1);
+    data.extend_from_slice(text);
+    data.push(0);
+    data
+}
+
+/// A number of bytes for C.
+pub(crate) fn size(len: usize) -> c_int {
+    c_int::try_from(len).unwrap_or(c_int::MAX)
 }
 
 /// Copies what a pointer shows.

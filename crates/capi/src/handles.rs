@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Bits of a handle that say what it stands for.
-const KIND_BITS: u32 = 3;
+const KIND_BITS: u32 = 4;
 
 /// What is open, by number. No number is given twice, as long as numbers last.
 pub(crate) struct Handles<T> {

@@ -3,9 +3,15 @@
 
 #[path = "../src/border.rs"]
 mod border;
+#[path = "../src/gate.rs"]
+mod gate;
 #[path = "../src/handles.rs"]
 mod handles;
 #[path = "../src/log.rs"]
 mod log;
 #[path = "../src/peer/mod.rs"]
 pub mod peer;
+#[path = "../src/signaling/mod.rs"]
+pub mod signaling;
+#[path = "../src/webrtc/mod.rs"]
+pub mod webrtc;

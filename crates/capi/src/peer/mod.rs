@@ -7,8 +7,6 @@
 )]
 
 pub mod default;
-#[cfg(test)]
-mod layout;
 pub mod types;
 
 use std::ffi::{c_char, c_int, c_void};
@@ -16,7 +14,7 @@ use std::ptr;
 
 use esp_peer::Error;
 
-use crate::border::{NONE, guard, invalid, read};
+use crate::border::{NONE, Outcome, guard, invalid, read};
 use crate::handles::Handles;
 use types::*;
 
@@ -25,6 +23,8 @@ struct Peer {
     ops: esp_peer_ops_t,
     /// What the implementation calls it.
     inner: esp_peer_handle_t,
+    /// Somebody else runs its main loop and closes it.
+    lent: bool,
 }
 
 // SAFETY: the pointers to functions are the implementation's, which has to expect calls of any task; `inner` is only
@@ -34,6 +34,28 @@ unsafe impl Send for Peer {}
 unsafe impl Sync for Peer {}
 
 static PEERS: Handles<Peer> = Handles::new(1);
+
+/// A handle for a peer that somebody else runs and closes.
+pub(crate) fn lend(ops: esp_peer_ops_t, inner: esp_peer_handle_t) -> esp_peer_handle_t {
+    PEERS.insert(Peer {
+        ops,
+        inner,
+        lent: true,
+    })
+}
+
+/// Takes such a handle back.
+pub(crate) fn take_back(handle: esp_peer_handle_t) {
+    PEERS.remove(handle);
+}
+
+/// Refuses what only the owner of a peer may do.
+fn owned(handle: esp_peer_handle_t) -> Outcome {
+    match PEERS.get(handle) {
+        Some(peer) if peer.lent => Err(Error::WrongState("the solution does that itself")),
+        _ => Ok(()),
+    }
+}
 
 /// Calls an operation of the peer's table; its result is the caller's.
 fn dispatch(
@@ -84,7 +106,11 @@ pub unsafe extern "C" fn esp_peer_open(
         // SAFETY: the implementation gets what the caller gave, and a place for its handle.
         answer = unsafe { open(cfg, &raw mut inner) };
         if answer == NONE {
-            let handle = PEERS.insert(Peer { ops, inner });
+            let handle = PEERS.insert(Peer {
+                ops,
+                inner,
+                lent: false,
+            });
             // SAFETY: as above.
             unsafe { peer.write(handle) };
         }
@@ -149,6 +175,9 @@ operation!(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn esp_peer_main_loop(peer: esp_peer_handle_t) -> c_int {
+    if let refused @ ..NONE = guard("esp_peer_main_loop", || owned(peer)) {
+        return refused;
+    }
     dispatch("esp_peer_main_loop", peer, |ops, inner| {
         // SAFETY: a handle of the implementation's own.
         ops.main_loop.map(|op| unsafe { op(inner) })
@@ -189,6 +218,7 @@ pub unsafe extern "C" fn esp_peer_set_rtp_transformer(
 pub unsafe extern "C" fn esp_peer_close(peer: esp_peer_handle_t) -> c_int {
     let mut answer = NONE;
     let refused = guard("esp_peer_close", || {
+        owned(peer)?;
         let Some(peer) = PEERS.remove(peer) else {
             return invalid("the handle is not one of an open peer");
         };

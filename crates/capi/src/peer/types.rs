@@ -21,7 +21,7 @@ pub struct esp_peer_ice_server_cfg_t {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct esp_peer_video_stream_info_t {
     pub codec: c_int,
     pub width: c_int,
@@ -30,7 +30,7 @@ pub struct esp_peer_video_stream_info_t {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct esp_peer_audio_stream_info_t {
     pub codec: c_int,
     pub sample_rate: u32,

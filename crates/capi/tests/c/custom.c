@@ -1,17 +1,7 @@
 /* An implementation of a program's own, called by the known names. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "common.h"
 
 #include "esp_peer.h"
-
-#define CHECK(what)                                                                  \
-    do {                                                                             \
-        if (!(what)) {                                                               \
-            fprintf(stderr, "%s:%d: this does not hold: %s\n", __FILE__, __LINE__, #what); \
-            abort();                                                                 \
-        }                                                                            \
-    } while (0)
 
 typedef struct {
     esp_peer_cfg_t cfg;

@@ -6,12 +6,9 @@
 
 static side_t a, b;
 
-/* Frames of sound as they are sent; the transformer of the sender turns every bit of them around. */
-static const uint8_t sound[] = {'s', 'o', 'u', 'n', 'd'};
-
-/* A picture: parameter sets and a slice of a key frame. */
-static uint8_t picture[3000] = {0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x96, 0, 0, 0, 1, 0x68,
-                                0xce, 0x3c, 0x80, 0, 0, 0, 1, 0x65};
+/* The transformer of the sender turns every bit of sound around. */
+static const uint8_t sound[SOUND_SIZE + 1] = SOUND;
+static uint8_t picture[PICTURE_SIZE];
 
 static int transformed[2];
 
@@ -38,7 +35,7 @@ static int turn(esp_peer_rtp_frame_t *frame, void *ctx) {
 
 static int on_audio_data(esp_peer_audio_frame_t *frame, void *ctx) {
     side_t *side = (side_t *)ctx;
-    CHECK(frame->size == sizeof sound && memcmp(frame->data, sound, sizeof sound) == 0);
+    CHECK(frame->size == SOUND_SIZE && memcmp(frame->data, sound, SOUND_SIZE) == 0);
     side_lock(side);
     side->audio_frames += 1;
     side_change(side);
@@ -48,7 +45,7 @@ static int on_audio_data(esp_peer_audio_frame_t *frame, void *ctx) {
 
 static int on_video_data(esp_peer_video_frame_t *frame, void *ctx) {
     side_t *side = (side_t *)ctx;
-    CHECK(frame->size == sizeof picture && memcmp(frame->data, picture, sizeof picture) == 0);
+    CHECK(frame->size == PICTURE_SIZE && memcmp(frame->data, picture, PICTURE_SIZE) == 0);
     side_lock(side);
     side->video_frames += 1;
     side_change(side);
@@ -82,8 +79,8 @@ static void connect_sides(int times) {
 
 /* Sends frames until enough of them came through: nobody promises that all do. */
 static void exchange_frames(side_t *from, side_t *to) {
-    esp_peer_audio_frame_t audio = {0, (uint8_t *)sound, sizeof sound};
-    esp_peer_video_frame_t video = {0, picture, sizeof picture};
+    esp_peer_audio_frame_t audio = {0, (uint8_t *)sound, SOUND_SIZE};
+    esp_peer_video_frame_t video = {0, picture, PICTURE_SIZE};
     time_t began = time(NULL);
     for (;;) {
         side_lock(to);
@@ -265,7 +262,7 @@ int main(void) {
     for (int at = 0; at < BULK; at++) {
         bulk[at] = (uint8_t)(at ^ at >> 8);
     }
-    memset(picture + 22, 0x5b, sizeof picture - 22);
+    fill_picture(picture);
     side_init(&a, "a");
     side_init(&b, "b");
     a.other = &b;

@@ -2,24 +2,9 @@
 #ifndef SIDE_H
 #define SIDE_H
 
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "common.h"
 
 #include "esp_peer.h"
-
-/* How long anything may take, in seconds: a loaded machine is slow. */
-#define PATIENCE 240
-
-#define CHECK(what)                                                                  \
-    do {                                                                             \
-        if (!(what)) {                                                               \
-            fprintf(stderr, "%s:%d: this does not hold: %s\n", __FILE__, __LINE__, #what); \
-            abort();                                                                 \
-        }                                                                            \
-    } while (0)
 
 #define MAX_STATES 64
 #define MAX_CHANNELS 16
@@ -41,13 +26,11 @@ typedef struct {
 } message_t;
 
 typedef struct side {
-    const char *name;
     esp_peer_handle_t peer;
     struct side *other;
     pthread_t task;
 
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
+    monitor_t monitor;
     int states[MAX_STATES]; /* How often each state was told. */
     channel_t channels[MAX_CHANNELS];
     int channel_count;
@@ -63,43 +46,20 @@ typedef struct side {
     void (*on_message)(struct side *side, esp_peer_data_frame_t *frame);
 } side_t;
 
-static inline void side_lock(side_t *side) { CHECK(pthread_mutex_lock(&side->lock) == 0); }
+static inline void side_lock(side_t *side) { monitor_lock(&side->monitor); }
 
-static inline void side_unlock(side_t *side) { CHECK(pthread_mutex_unlock(&side->lock) == 0); }
+static inline void side_unlock(side_t *side) { monitor_unlock(&side->monitor); }
 
 /* To be called with the lock, by whoever changes something. */
 static inline void side_change(side_t *side) {
     CHECK(!side->closed);
-    CHECK(pthread_cond_broadcast(&side->changed) == 0);
+    monitor_changed(&side->monitor);
 }
 
-/* Waits, with the lock, for a change or for so many milliseconds. */
-static inline void side_wait(side_t *side, int ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec += 1;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&side->changed, &side->lock, &until);
-}
+static inline void side_wait(side_t *side, int ms) { monitor_wait(&side->monitor, ms); }
 
 /* Waits, without the lock, until something holds. */
-#define WAIT(side, what)                                 \
-    do {                                                 \
-        time_t began = time(NULL);                       \
-        side_lock(side);                                 \
-        while (!(what)) {                                \
-            if (time(NULL) - began > PATIENCE) {         \
-                fprintf(stderr, "at %s, ", (side)->name); \
-                CHECK(what);                             \
-            }                                            \
-            side_wait(side, 1000);                       \
-        }                                                \
-        side_unlock(side);                               \
-    } while (0)
+#define WAIT(side, what) AWAIT(&(side)->monitor, what)
 
 static inline int on_state(esp_peer_state_t state, void *ctx) {
     side_t *side = (side_t *)ctx;
@@ -175,7 +135,7 @@ static inline int on_channel_close(esp_peer_data_channel_info_t *ch, void *ctx) 
         }
     }
     if (!found) {
-        fprintf(stderr, "%s: unknown channel %u \"%s\"\n", side->name, ch->stream_id, ch->label);
+        fprintf(stderr, "%s: unknown channel %u \"%s\"\n", side->monitor.name, ch->stream_id, ch->label);
     }
     CHECK(found);
     side_change(side);
@@ -205,7 +165,7 @@ static inline int on_data(esp_peer_data_frame_t *frame, void *ctx) {
     message->data = (uint8_t *)malloc((size_t)frame->size + 1);
     CHECK(message->data);
     memcpy(message->data, frame->data, (size_t)frame->size);
-    CHECK(pthread_cond_broadcast(&side->changed) == 0);
+    monitor_changed(&side->monitor);
     side_unlock(side);
     return 0;
 }
@@ -219,16 +179,14 @@ static inline void *main_loop(void *ctx) {
     CHECK(code == ESP_PEER_ERR_INVALID_ARG || code == ESP_PEER_ERR_WRONG_STATE);
     side_lock(side);
     side->loop_over = 1;
-    CHECK(pthread_cond_broadcast(&side->changed) == 0);
+    monitor_changed(&side->monitor);
     side_unlock(side);
     return NULL;
 }
 
 static inline void side_init(side_t *side, const char *name) {
     memset(side, 0, sizeof *side);
-    side->name = name;
-    CHECK(pthread_mutex_init(&side->lock, NULL) == 0);
-    CHECK(pthread_cond_init(&side->changed, NULL) == 0);
+    monitor_init(&side->monitor, name);
 }
 
 static inline void side_answer(side_t *side, void (*on_message)(side_t *, esp_peer_data_frame_t *)) {
@@ -317,8 +275,7 @@ static inline void side_free(side_t *side) {
     for (int at = 0; at < side->message_count; at++) {
         free(side->messages[at].data);
     }
-    pthread_cond_destroy(&side->changed);
-    pthread_mutex_destroy(&side->lock);
+    monitor_free(&side->monitor);
 }
 
 #endif

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use esp_rooms::{Config, Server};
 
 /// The folder of this crate.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
@@ -76,13 +79,29 @@ impl Program {
                 .arg("-lesp_webrtc")
                 .arg(format!("-Wl,-rpath,{}", libraries.display())),
         };
-        compiler.args(more).args(["-lm", "-ldl", "-lrt", "-lgcc_s"]);
+        compiler
+            .args(more)
+            .args(["-lstdc++", "-lm", "-ldl", "-lrt", "-lgcc_s"]);
         ran(compiler)
     }
 
     /// Runs it to its good end.
     fn run(&self) -> String {
-        let output = ran(Command::new(&self.0));
+        self.run_with(&[], "")
+    }
+
+    /// As `run`, with arguments and what it is to read.
+    fn run_with(&self, arguments: &[&str], input: &str) -> String {
+        let mut command = Command::new(&self.0);
+        command.args(arguments).stdin(Stdio::piped());
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap();
+        // One that has ended already does not read; what it said is looked at below.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
         let said = said(&output);
         assert!(output.status.success(), "{}\n{said}", output.status);
         said
@@ -114,6 +133,43 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn two_solutions_of_a_c_program_call_each_other() {
+    let said = Program::compile("tests/c/solution.c", Library::Shared).run();
+    assert!(said.contains("passed"), "{said}");
+}
+
+#[test]
+fn a_solution_runs_over_a_peer_connection_of_ones_own() {
+    let said = Program::compile("tests/c/custom_solution.c", Library::Shared).run();
+    assert!(said.contains("passed"), "{said}");
+}
+
+#[test]
+fn what_makes_no_sense_to_a_solution_is_refused() {
+    let said = Program::compile("tests/c/misuse_solution.c", Library::Shared).run();
+    assert!(said.contains("passed"), "{said}");
+}
+
+#[test]
+fn two_devices_of_a_c_program_meet_in_a_room() {
+    let server = Server::start(Config::local(0)).unwrap();
+    let room = server.room_url("capi");
+    let said = Program::compile("tests/c/rooms.c", Library::Shared).run_with(&[&room], "");
+    assert!(said.contains("passed"), "{said}");
+    server.stop();
+}
+
+#[test]
+fn the_doorbell_joins_rings_and_leaves() {
+    let server = Server::start(Config::local(0)).unwrap();
+    let room = server.room_url("door");
+    let doorbell = Program::compile("examples/doorbell.c", Library::Shared);
+    let said = doorbell.run_with(&[&room], "\nq\n");
+    assert!(said.contains("return: ring"), "{said}");
+    server.stop();
+}
+
+#[test]
 fn the_example_greets() {
     let said = Program::compile("examples/two_peers.c", Library::Shared).run();
     assert!(said.contains("caller: \"Hello!\""), "{said}");
@@ -122,7 +178,16 @@ fn the_example_greets() {
 
 #[test]
 fn the_headers_are_clean_c_and_cpp_each_by_itself() {
-    for header in ["esp_peer.h", "esp_peer_types.h", "esp_peer_default.h"] {
+    for header in [
+        "esp_peer.h",
+        "esp_peer_types.h",
+        "esp_peer_default.h",
+        "esp_peer_signaling.h",
+        "esp_peer_whip_signaling.h",
+        "esp_webrtc.h",
+        "esp_webrtc_defaults.h",
+        "esp_webrtc_media.h",
+    ] {
         for (language, standard) in [("c", "-std=c99"), ("c", "-std=c17"), ("c++", "-std=c++11")] {
             let mut compiler = match language {
                 "c" => c_compiler(),

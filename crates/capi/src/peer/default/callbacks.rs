@@ -7,11 +7,12 @@ use std::time::Duration;
 use esp_peer::{ChannelInfo, Handler, Notice, State};
 use esp_wire::{AudioInfo, Codec, DataFrame, DataKind, Frame, Signal, VideoInfo};
 
+use crate::border::{size, with_zero};
 use crate::peer::types::*;
 
 /// The callbacks of a configuration, and what goes with them.
 #[derive(Clone, Copy)]
-pub(super) struct Callbacks(esp_peer_cfg_t);
+pub(crate) struct Callbacks(esp_peer_cfg_t);
 
 // SAFETY: the program owes callbacks that may be called in whatever task it calls `esp_peer_main_loop`, and `ctx` is
 // only handed back to them; no other pointer of the configuration is looked at after it was opened.
@@ -22,6 +23,11 @@ unsafe impl Sync for Callbacks {}
 impl Callbacks {
     pub(super) fn of(cfg: &esp_peer_cfg_t) -> Self {
         Callbacks(*cfg)
+    }
+
+    /// Those that tell nobody.
+    pub(crate) fn deaf() -> Self {
+        Callbacks(deaf())
     }
 
     fn tell<T>(&self, callback: Told<T>, mut what: T) {
@@ -40,9 +46,7 @@ impl Callbacks {
 
     /// A text with a zero behind it.
     fn msg(&self, kind: c_int, text: &str) {
-        let mut data = Vec::with_capacity(text.len() + 1);
-        data.extend_from_slice(text.as_bytes());
-        data.push(0);
+        let mut data = with_zero(text.as_bytes());
         self.tell(
             self.0.on_msg,
             esp_peer_msg_t {
@@ -54,23 +58,12 @@ impl Callbacks {
     }
 
     fn frame(&self, callback: Told<esp_peer_frame_t>, frame: Frame<'_>) {
-        self.tell(
-            callback,
-            esp_peer_frame_t {
-                pts: milliseconds(frame.pts),
-                data: frame.data.as_ptr().cast_mut(),
-                size: size(frame.data.len()),
-            },
-        );
+        self.tell(callback, frame_shown(frame));
     }
 }
 
-fn size(len: usize) -> c_int {
-    c_int::try_from(len).unwrap_or(c_int::MAX)
-}
-
 /// Milliseconds that wrap around.
-fn milliseconds(pts: Duration) -> u32 {
+pub(crate) fn milliseconds(pts: Duration) -> u32 {
     (pts.as_millis() & u128::from(u32::MAX)) as u32
 }
 
@@ -82,14 +75,15 @@ struct Channel {
 
 /// The open channels of a connection.
 #[derive(Clone, Default)]
-pub(super) struct Channels(Arc<Mutex<Vec<Channel>>>);
+pub(crate) struct Channels(Arc<Mutex<Vec<Channel>>>);
 
 impl Channels {
     fn lock(&self) -> MutexGuard<'_, Vec<Channel>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, channel: &ChannelInfo) -> Arc<CStr> {
+    /// Takes an open channel in, and tells where its label stays.
+    pub(crate) fn open(&self, channel: &ChannelInfo) -> Arc<CStr> {
         let label = c_text(&channel.label);
         self.lock().push(Channel {
             label: Arc::clone(&label),
@@ -98,14 +92,28 @@ impl Channels {
         label
     }
 
-    fn close(&self, channel: &ChannelInfo) -> Arc<CStr> {
+    /// Takes a channel out, and tells where its label is; none for one that is not open.
+    pub(crate) fn take(&self, stream_id: u16) -> Option<Arc<CStr>> {
         let mut open = self.lock();
-        let known = open
-            .iter()
-            .position(|it| it.stream_id == channel.stream_id)
-            .map(|at| open.remove(at).label);
-        drop(open);
+        let at = open.iter().position(|it| it.stream_id == stream_id)?;
+        Some(open.remove(at).label)
+    }
+
+    fn close(&self, channel: &ChannelInfo) -> Arc<CStr> {
+        let known = self.take(channel.stream_id);
         known.unwrap_or_else(|| c_text(&channel.label))
+    }
+
+    /// The stream of the channel that was opened first.
+    pub(crate) fn first(&self) -> Option<u16> {
+        self.lock().first().map(|channel| channel.stream_id)
+    }
+
+    /// The label of the channel on this stream.
+    pub(crate) fn label(&self, stream_id: u16) -> Option<Arc<CStr>> {
+        let open = self.lock();
+        let found = open.iter().find(|channel| channel.stream_id == stream_id);
+        found.map(|channel| Arc::clone(&channel.label))
     }
 
     /// The stream of the first channel with this label.
@@ -172,12 +180,8 @@ impl Handler for Teller {
     }
 
     fn on_audio_info(&mut self, info: AudioInfo) {
-        let info = esp_peer_audio_stream_info_t {
-            codec: codec_number(info.codec),
-            sample_rate: info.sample_rate,
-            channel: info.channels,
-        };
-        self.callbacks.tell(self.callbacks.0.on_audio_info, info);
+        self.callbacks
+            .tell(self.callbacks.0.on_audio_info, audio_shown(info));
     }
 
     fn on_audio_data(&mut self, frame: Frame<'_>) {
@@ -185,14 +189,8 @@ impl Handler for Teller {
     }
 
     fn on_video_info(&mut self, info: VideoInfo) {
-        let pixels = |count: u32| c_int::try_from(count).unwrap_or(0);
-        let info = esp_peer_video_stream_info_t {
-            codec: codec_number(info.codec),
-            width: pixels(info.width),
-            height: pixels(info.height),
-            fps: pixels(info.fps),
-        };
-        self.callbacks.tell(self.callbacks.0.on_video_info, info);
+        self.callbacks
+            .tell(self.callbacks.0.on_video_info, video_shown(info));
     }
 
     fn on_video_data(&mut self, frame: Frame<'_>) {
@@ -235,6 +233,35 @@ impl Handler for Teller {
     }
 }
 
+/// Sound as C has it.
+pub(crate) fn audio_shown(info: AudioInfo) -> esp_peer_audio_stream_info_t {
+    esp_peer_audio_stream_info_t {
+        codec: codec_number(info.codec),
+        sample_rate: info.sample_rate,
+        channel: info.channels,
+    }
+}
+
+/// Pictures as C has them.
+pub(crate) fn video_shown(info: VideoInfo) -> esp_peer_video_stream_info_t {
+    let pixels = |count: u32| c_int::try_from(count).unwrap_or(0);
+    esp_peer_video_stream_info_t {
+        codec: codec_number(info.codec),
+        width: pixels(info.width),
+        height: pixels(info.height),
+        fps: pixels(info.fps),
+    }
+}
+
+/// A frame as C has it.
+pub(crate) fn frame_shown(frame: Frame<'_>) -> esp_peer_frame_t {
+    esp_peer_frame_t {
+        pts: milliseconds(frame.pts),
+        data: frame.data.as_ptr().cast_mut(),
+        size: size(frame.data.len()),
+    }
+}
+
 fn codec_number(codec: Codec) -> c_int {
     match codec {
         Codec::Pcma | Codec::H264 => 1,
@@ -266,8 +293,7 @@ fn log(notice: &Notice<'_>) {
 }
 
 /// A configuration that tells nobody, of data channels alone.
-#[cfg(test)]
-pub(super) fn deaf() -> esp_peer_cfg_t {
+pub(crate) fn deaf() -> esp_peer_cfg_t {
     // SAFETY: pointers that are NULL, callbacks that are not there, and numbers.
     let zeros: esp_peer_cfg_t = unsafe { std::mem::zeroed() };
     esp_peer_cfg_t {

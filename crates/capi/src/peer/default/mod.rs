@@ -1,14 +1,14 @@
 //! `esp_peer_default.h`: the table of operations over our own `PeerConnection`.
 
-mod callbacks;
-mod settings;
+pub(crate) mod callbacks;
+pub(crate) mod settings;
 pub mod table;
 mod transformer;
 
 use std::ffi::{CStr, c_int};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use esp_driver::Connection;
@@ -25,7 +25,7 @@ use crate::peer::types::*;
 
 /// A peer of this implementation.
 struct Peer {
-    connection: Box<dyn PeerConnection>,
+    connection: Arc<dyn PeerConnection>,
     callbacks: Callbacks,
     channels: Channels,
     /// Somebody is in `main_loop`.
@@ -48,12 +48,37 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether loopback addresses are candidates of peers that are opened now.
+pub(crate) fn loopback() -> bool {
+    LOOPBACK.load(Ordering::Relaxed)
+}
+
+/// The certificate that was made ahead, if there is one.
+pub(crate) fn take_certificate() -> Option<Certificate> {
+    locked(&CERTIFICATE).take()
+}
+
+/// Gives a connection that somebody else drives and closes a handle of this implementation.
+pub(crate) fn lend(connection: Arc<dyn PeerConnection>, channels: Channels) -> esp_peer_handle_t {
+    PEERS.insert(Peer::over(connection, Callbacks::deaf(), channels))
+}
+
+/// Takes such a handle back.
+pub(crate) fn take_back(handle: esp_peer_handle_t) {
+    PEERS.remove(handle);
+}
+
+/// Whether a table is that of this implementation.
+pub(crate) fn is_ours(ops: &esp_peer_ops_t) -> bool {
+    table::is_this(ops)
+}
+
 /// Times in milliseconds that wrap around, made into ones that do not.
 #[derive(Default)]
-struct Clock(AtomicU64);
+pub(crate) struct Clock(AtomicU64);
 
 impl Clock {
-    fn extend(&self, pts: u32) -> Duration {
+    pub(crate) fn extend(&self, pts: u32) -> Duration {
         let last = self.0.load(Ordering::Relaxed);
         // The nearest time with these lower bits.
         let ahead = pts.wrapping_sub(last as u32) as i32;
@@ -72,8 +97,8 @@ impl Peer {
     /// The pointers in `cfg` are NULL, or show what the headers say.
     unsafe fn open(cfg: &esp_peer_cfg_t) -> Outcome<Self> {
         // SAFETY: the caller vouches for the pointers.
-        let mut settings = unsafe { Settings::read(cfg, LOOPBACK.load(Ordering::Relaxed)) }?;
-        settings.peer.certificate = locked(&CERTIFICATE).take();
+        let mut settings = unsafe { Settings::read(cfg, loopback()) }?;
+        settings.peer.certificate = take_certificate();
         let (callbacks, channels) = (Callbacks::of(cfg), Channels::default());
         let teller = Teller::new(callbacks, channels.clone());
         let again = (settings.peer.role, settings.peer.servers.clone());
@@ -82,11 +107,11 @@ impl Peer {
         Ok(Peer {
             kept,
             follows: cfg.no_auto_reconnect == 0,
-            ..Peer::over(Box::new(connection), callbacks, channels)
+            ..Peer::over(Arc::new(connection), callbacks, channels)
         })
     }
 
-    fn over(connection: Box<dyn PeerConnection>, callbacks: Callbacks, channels: Channels) -> Self {
+    fn over(connection: Arc<dyn PeerConnection>, callbacks: Callbacks, channels: Channels) -> Self {
         Peer {
             connection,
             callbacks,

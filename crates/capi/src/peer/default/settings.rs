@@ -19,9 +19,10 @@ const BINDING_PERIOD: Duration = Duration::from_secs(6);
 const RECEIVE_MEMORY: usize = 65_535;
 
 /// What a configuration says.
-pub(super) struct Settings {
-    pub(super) peer: PeerConfig,
-    pub(super) driver: DriverConfig,
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) peer: PeerConfig,
+    pub(crate) driver: DriverConfig,
     pub(super) keep_role: bool,
 }
 
@@ -30,7 +31,7 @@ impl Settings {
     ///
     /// # Safety
     /// The pointers in `cfg` are NULL, or show what the headers say.
-    pub(super) unsafe fn read(cfg: &esp_peer_cfg_t, loopback: bool) -> Outcome<Self> {
+    pub(crate) unsafe fn read(cfg: &esp_peer_cfg_t, loopback: bool) -> Outcome<Self> {
         let mut peer = PeerConfig::default().with_trickle(Trickle::Half);
         // SAFETY: the caller vouches for the list.
         peer.servers = unsafe { servers(cfg.server_lists, c_int::from(cfg.server_num)) }?;
@@ -179,7 +180,7 @@ pub(super) fn role(number: c_int) -> Outcome<Role> {
     }
 }
 
-fn direction(number: c_int, what: &str) -> Outcome<Direction> {
+pub(crate) fn direction(number: c_int, what: &str) -> Outcome<Direction> {
     match number {
         0 => Ok(Direction::None),
         1 => Ok(Direction::SendOnly),
@@ -190,7 +191,7 @@ fn direction(number: c_int, what: &str) -> Outcome<Direction> {
 }
 
 /// Sound as RTP announces it; Opus has one clock whatever its encoder takes (RFC 7587 §4.1).
-fn audio(info: &esp_peer_audio_stream_info_t) -> Outcome<Option<AudioInfo>> {
+pub(crate) fn audio(info: &esp_peer_audio_stream_info_t) -> Outcome<Option<AudioInfo>> {
     let (codec, sample_rate, good) = match (info.codec, info.sample_rate) {
         (0, _) => return Ok(None),
         (1, rate) => (Codec::Pcma, 8_000, matches!(rate, 0 | 8_000)),
@@ -212,23 +213,35 @@ fn audio(info: &esp_peer_audio_stream_info_t) -> Outcome<Option<AudioInfo>> {
     }))
 }
 
-fn video(info: &esp_peer_video_stream_info_t, flow: Direction) -> Outcome<Option<VideoInfo>> {
-    match info.codec {
-        0 => return Ok(None),
-        1 | 2 if flow == Direction::None => return Ok(None),
-        1 => {}
-        2 => {
+/// Pictures as RTP announces them.
+pub(crate) fn video(
+    info: &esp_peer_video_stream_info_t,
+    flow: Direction,
+) -> Outcome<Option<VideoInfo>> {
+    match pictures(info)? {
+        Some(_) if flow == Direction::None => Ok(None),
+        Some(info) if info.codec == Codec::Mjpeg => {
             tracing::warn!("MJPEG does not travel over RTP: send it over a data channel");
-            return Err(Error::NotSupported("MJPEG over RTP"));
+            Err(Error::NotSupported("MJPEG over RTP"))
         }
-        _ => return invalid("video_info.codec"),
+        info => Ok(info),
     }
+}
+
+/// Pictures, whichever way they travel.
+pub(crate) fn pictures(info: &esp_peer_video_stream_info_t) -> Outcome<Option<VideoInfo>> {
+    let codec = match info.codec {
+        0 => return Ok(None),
+        1 => Codec::H264,
+        2 => Codec::Mjpeg,
+        _ => return invalid("video_info.codec"),
+    };
     let figure = |number: c_int| match u32::try_from(number) {
         Ok(number) => Ok(number),
         Err(_) => invalid("video_info: less than nothing"),
     };
     Ok(Some(VideoInfo {
-        codec: Codec::H264,
+        codec,
         width: figure(info.width)?,
         height: figure(info.height)?,
         fps: figure(info.fps)?,
@@ -239,7 +252,7 @@ fn video(info: &esp_peer_video_stream_info_t, flow: Direction) -> Outcome<Option
 ///
 /// # Safety
 /// The pointer is NULL, or shows as many servers, and so do their strings.
-pub(super) unsafe fn servers(
+pub(crate) unsafe fn servers(
     list: *const esp_peer_ice_server_cfg_t,
     count: c_int,
 ) -> Outcome<Vec<IceServer>> {

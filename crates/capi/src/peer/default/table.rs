@@ -29,6 +29,16 @@ static TABLE: esp_peer_ops_t = esp_peer_ops_t {
     set_rtp_transformer: Some(set_rtp_transformer),
 };
 
+/// The table.
+pub(crate) fn this() -> esp_peer_ops_t {
+    TABLE
+}
+
+/// Whether a table opens peers of this implementation.
+pub(super) fn is_this(ops: &esp_peer_ops_t) -> bool {
+    ops.open.map(|open| open as usize) == TABLE.open.map(|open| open as usize)
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn esp_peer_get_default_impl() -> *const esp_peer_ops_t {
     &raw const TABLE

@@ -1,5 +1,4 @@
 use std::ptr;
-use std::sync::Arc;
 
 use esp_peer::{Report, RtpTransformer};
 
@@ -95,7 +94,7 @@ impl PeerConnection for Fake {
 
 fn over(fake: Fake) -> Peer {
     let callbacks = Callbacks::of(&deaf());
-    Peer::over(Box::new(fake), callbacks, Channels::default())
+    Peer::over(Arc::new(fake), callbacks, Channels::default())
 }
 
 #[test]

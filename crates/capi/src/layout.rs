@@ -6,7 +6,9 @@ use std::process::Command;
 
 use esp_peer::{Error, State};
 
-use super::types::*;
+use crate::peer::types::*;
+use crate::signaling::types::*;
+use crate::webrtc::types::*;
 
 /// Claims for the C compiler: sizes, and the offset of every field; `ours = theirs` where the names differ.
 macro_rules! claims {
@@ -83,6 +85,92 @@ fn structures(claims: &mut String) {
     claims.push_str(&text);
 }
 
+fn structures_of_signaling(claims: &mut String) {
+    let mut text = String::new();
+    claims!(text, same;
+        esp_peer_signaling_ice_info_t { server_info, is_initiator }
+        esp_peer_signaling_cfg_t {
+            on_ice_info, on_connected, on_msg, on_close, signal_url, extra_cfg, extra_size, ctx,
+        }
+        esp_peer_signaling_impl_t { start, send_msg, stop }
+        esp_peer_signaling_whip_cfg_t { auth_type, token }
+    );
+    claims!(text;
+        esp_peer_signaling_msg_t = "esp_peer_signaling_msg_t" {
+            kind = "type", data = "data", size = "size"
+        }
+    );
+    claims.push_str(&text);
+}
+
+fn structures_of_the_solution(claims: &mut String) {
+    let mut text = String::new();
+    claims!(text, same;
+        esp_webrtc_peer_cfg_t {
+            server_lists, server_num, ice_trans_policy, audio_info, video_info, audio_dir, video_dir,
+            enable_data_channel, manual_ch_create, video_over_data_channel, video_dc_chunked,
+            video_dc_chunk_size, no_auto_reconnect, extra_cfg, extra_size, ctx, on_custom_data,
+            on_channel_open, on_data, on_channel_close, on_video_send,
+        }
+        esp_webrtc_signaling_cfg_t { signal_url, extra_cfg, extra_size, ctx }
+        esp_webrtc_cfg_t { signaling_impl, signaling_cfg, peer_impl, peer_cfg }
+        esp_webrtc_media_provider_t { capture, player }
+        esp_webrtc_test_capture_cfg_t { width, height, fps, no_video, no_audio }
+        esp_webrtc_file_capture_cfg_t { video, fps, audio }
+        esp_webrtc_capture_wanted_t { audio, video, audio_bitrate, video_bitrate }
+        esp_webrtc_frame_capture_cfg_t {
+            ctx, on_start, on_stop, on_keyframe, on_audio_bitrate, on_video_bitrate,
+        }
+        esp_webrtc_frame_player_cfg_t {
+            ctx, on_audio_info, on_audio_data, on_video_info, on_video_data,
+        }
+    );
+    claims!(text;
+        esp_webrtc_event_t = "esp_webrtc_event_t" { kind = "type", body = "body" }
+    );
+    claims.push_str(&text);
+}
+
+fn numbers_of_the_solution(claims: &mut String) {
+    for (at, name) in [
+        "NONE",
+        "CONNECTING",
+        "PAIRED",
+        "CONNECTED",
+        "CONNECT_FAILED",
+        "DISCONNECTED",
+        "DATA_CHANNEL_CONNECTED",
+        "DATA_CHANNEL_DISCONNECTED",
+        "DATA_CHANNEL_OPENED",
+        "DATA_CHANNEL_CLOSED",
+    ]
+    .iter()
+    .enumerate()
+    {
+        claim(claims, &format!("ESP_WEBRTC_EVENT_{name} == {at}"));
+    }
+    for (at, name) in ["NONE", "SDP", "CANDIDATE", "BYE", "CUSTOMIZED"]
+        .iter()
+        .enumerate()
+    {
+        claim(claims, &format!("ESP_PEER_SIGNALING_MSG_{name} == {at}"));
+    }
+    for (at, name) in ["NONE", "SIGNALING", "DATA_CHANNEL"].iter().enumerate() {
+        claim(
+            claims,
+            &format!("ESP_WEBRTC_CUSTOM_DATA_VIA_{name} == {at}"),
+        );
+    }
+    for enumeration in [
+        "esp_webrtc_custom_data_via_t",
+        "esp_webrtc_event_type_t",
+        "esp_peer_signaling_msg_type_t",
+        "esp_peer_signaling_whip_auth_type_t",
+    ] {
+        claim(claims, &format!("sizeof({enumeration}) == sizeof(int)"));
+    }
+}
+
 fn numbers(claims: &mut String) {
     for (name, state) in [
         ("CLOSED", State::Closed),
@@ -142,10 +230,14 @@ fn numbers(claims: &mut String) {
 
 #[test]
 fn the_headers_and_the_library_agree_on_every_byte() {
-    let mut claims = String::from("#include <stddef.h>\n#include \"esp_peer.h\"\n");
+    let mut claims = String::from("#include <stddef.h>\n#include \"esp_webrtc.h\"\n");
+    claims.push_str("#include \"esp_webrtc_defaults.h\"\n");
     structures(&mut claims);
+    structures_of_signaling(&mut claims);
+    structures_of_the_solution(&mut claims);
     numbers(&mut claims);
-    assert!(claims.lines().count() > 120, "{claims}");
+    numbers_of_the_solution(&mut claims);
+    assert!(claims.lines().count() > 200, "{claims}");
     compile(&claims, true);
     // And the compiler looks at them.
     compile("_Static_assert(sizeof(char) == 2, \"no\");", false);
