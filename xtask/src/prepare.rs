@@ -15,6 +15,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
     ("turnserver", "coturn"),
+    ("janus", "janus"),
     ("kill", "procps"),
     ("c++", "g++"),
     ("pkg-config", "pkg-config"),

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use esp_webrtc::Event;
-use esp_webrtc::signaling::{Signaling, Whep, Whip, WhipConfig};
 
 use crate::arguments::{Play, Publish, StreamOptions};
 use crate::failure::Failure;
@@ -17,9 +16,7 @@ pub(crate) fn publish(arguments: Publish, printer: Printer) -> Result<(), Failur
     if options.member.media.record.is_some() {
         return Err(nothing("--record", "publish receives"));
     }
-    let config = options.config(&arguments.url)?;
-    let make = |config| Box::new(Whip::new(config)) as Box<dyn Signaling>;
-    run(&arguments.url, &options, config, make, true, printer)
+    run(&arguments.url, &options, true, printer)
 }
 
 /// Plays until told to stop.
@@ -31,23 +28,15 @@ pub(crate) fn play(arguments: Play, printer: Printer) -> Result<(), Failure> {
             return Err(nothing(option, "play sends"));
         }
     }
-    let config = options.config(&arguments.url)?;
-    let make = |config| Box::new(Whep::new(config)) as Box<dyn Signaling>;
-    run(&arguments.url, &options, config, make, false, printer)
+    run(&arguments.url, &options, false, printer)
 }
 
 fn nothing(option: &str, does: &str) -> Failure {
     Failure::Usage(format!("{option} has no meaning here: {does} nothing"))
 }
 
-fn run(
-    url: &str,
-    options: &StreamOptions,
-    config: WhipConfig,
-    make: impl Fn(WhipConfig) -> Box<dyn Signaling>,
-    sends: bool,
-    printer: Printer,
-) -> Result<(), Failure> {
+fn run(url: &str, options: &StreamOptions, sends: bool, printer: Printer) -> Result<(), Failure> {
+    let server = options.server(url, sends)?;
     let media = &options.member.media;
     if media.no_audio && media.no_video {
         return Err(Failure::Usage(
@@ -57,11 +46,9 @@ fn run(
     if options.member.link.files.is_some() {
         return Err(nothing("--files", "a media server carries"));
     }
-    let server = config.server();
-    let exposed = config.exposes_secret();
     let inputs = Inputs::listen()?;
     let stream = Stream {
-        signaling: make(config),
+        signaling: server.signaling,
         url,
         servers: options.member.servers.servers()?,
         media,
@@ -69,8 +56,8 @@ fn run(
         sends,
     };
     let mut session = Session::stream(stream, inputs.inbox(), printer)?;
-    if exposed {
-        session.notice("the token goes to this server unsecured: everybody on the way can read it");
+    if server.exposed {
+        session.notice("a secret goes to this server unsecured: everybody on the way can read it");
     }
     printer.words("Ctrl-C leaves. Times are UTC.");
     let inbox = inputs.inbox();
@@ -79,7 +66,7 @@ fn run(
         .set_event_handler(Box::new(move |event| inbox.put(Input::Event(event))));
     session.webrtc.start();
     let until = options.limit.map(|limit| Instant::now() + limit);
-    let ended = work(&mut session, &inputs, until, &server);
+    let ended = work(&mut session, &inputs, until, &server.name);
     session.close();
     ended
 }

@@ -9,21 +9,21 @@ use crate::Error;
 use crate::mailbox::Mailbox;
 
 /// A thread that works through a mailbox.
-pub(crate) struct Running {
-    pub(crate) mailbox: Arc<Mailbox>,
+pub(crate) struct Running<T> {
+    pub(crate) mailbox: Arc<Mailbox<T>>,
     /// Disconnected when the thread is done.
     done: Receiver<()>,
     thread: ThreadId,
 }
 
-impl Running {
+impl<T> Running<T> {
     /// Starts it.
     ///
     /// # Errors
     /// [`Error::Misuse`] when the system has no thread for it.
     pub(crate) fn spawn(
         name: String,
-        mailbox: Arc<Mailbox>,
+        mailbox: Arc<Mailbox<T>>,
         run: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
         let (finished, done) = channel();

@@ -151,6 +151,12 @@ impl fmt::Display for Url {
     }
 }
 
+/// Whether what is sent there never leaves this host.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::{Arg, Args};
-use esp_webrtc::signaling::{WhipAuth, WhipConfig};
+use esp_webrtc::Signaling;
+use esp_webrtc::signaling::{
+    Janus, JanusConfig, JanusRoom, Trust, Whep, Whip, WhipAuth, WhipConfig,
+};
 use esp_webrtc::wire::Trickle;
 
 use super::commands::MemberOptions;
@@ -14,20 +17,26 @@ use crate::failure::Failure;
 pub(super) const PUBLISH_HELP: &str = "The address is that of the server's WHIP endpoint (RFC 9725), as the server's own pages tell it. A token may
 stand in a file, which other users of this host do not see: --token @FILE.
 
+With --janus it is the address of a Janus server, and the number of a video room there.
+
 On the terminal /quit leaves.
 
 Examples:
   esp-webrtc publish https://media.example.org/whip/garden --token @token.txt
+  esp-webrtc publish https://media.example.org/janus --janus 1234 --room-pin @pin.txt --display garden
   esp-webrtc publish http://192.168.1.9:8889/garden/whip --video garden.mp4 --no-audio";
 
 pub(super) const PLAY_HELP: &str = "The address is that of the server's WHEP endpoint (draft-ietf-wish-whep), as the server's own pages tell it. A token may
 stand in a file, which other users of this host do not see: --token @FILE.
 
+With --janus it is the address of a Janus server, and the number of a video room there.
+
 On the terminal /quit leaves.
 
 Examples:
   esp-webrtc play https://media.example.org/whep/garden --basic @user-and-password.txt
-  esp-webrtc play http://192.168.1.9:8889/garden/whep --record garden --for 60";
+  esp-webrtc play http://192.168.1.9:8889/garden/whep --record garden --for 60
+  esp-webrtc play http://192.168.1.9:8088/janus --janus 1234 --record garden";
 
 /// What means nothing to who only sends.
 pub(super) const NOT_TO_PUBLISH: &[&str] = &["record", "files", "quota"];
@@ -58,10 +67,42 @@ pub(crate) struct StreamOptions {
     #[arg(long, help_heading = "Media server")]
     no_trickle: bool,
     #[command(flatten)]
+    janus: JanusOptions,
+    #[command(flatten)]
     pub(crate) member: MemberOptions,
     /// End after this many seconds
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds, help_heading = "Errands")]
     pub(crate) limit: Option<Duration>,
+}
+
+/// A video room of a Janus server.
+#[derive(Args)]
+#[command(next_help_heading = "Janus")]
+struct JanusOptions {
+    /// The server is Janus, and this the number or name of a video room there
+    #[arg(long, value_name = "ROOM", conflicts_with_all = ["basic", "no_trickle"])]
+    janus: Option<JanusRoom>,
+    /// The PIN of the room, or the one in @FILE
+    #[arg(long, value_name = "PIN", requires = "janus")]
+    room_pin: Option<String>,
+    /// Show this name to others in the room
+    #[arg(long, value_name = "NAME", requires = "janus")]
+    display: Option<String>,
+    /// Play this publisher instead of the first there is
+    #[arg(long, value_name = "ID", requires = "janus")]
+    feed: Option<JanusRoom>,
+    /// The secret that the server asks of all its clients, or the one in @FILE
+    #[arg(long, value_name = "SECRET", requires = "janus")]
+    api_secret: Option<String>,
+}
+
+/// A media server, and the way to it.
+pub(crate) struct MediaServer {
+    pub(crate) signaling: Box<dyn Signaling>,
+    /// As in `https://HOST:PORT`.
+    pub(crate) name: String,
+    /// Whether a secret would go there unsecured.
+    pub(crate) exposed: bool,
 }
 
 /// Options of `publish`.
@@ -89,8 +130,62 @@ pub(crate) struct Play {
 }
 
 impl StreamOptions {
+    /// The server at this URL, for sending to it or for playing from it.
+    pub(crate) fn server(&self, url: &str, sends: bool) -> Result<MediaServer, Failure> {
+        let trust = self.member.trust.trust()?;
+        if let Some(room) = &self.janus.janus {
+            let config = self.janus_config(url, room, sends)?.with_trust(trust);
+            return Ok(MediaServer {
+                name: config.server(),
+                exposed: config.exposes_secret(),
+                signaling: Box::new(Janus::new(config)),
+            });
+        }
+        let config = self.config(url, trust)?;
+        Ok(MediaServer {
+            name: config.server(),
+            exposed: config.exposes_secret(),
+            signaling: match sends {
+                true => Box::new(Whip::new(config)),
+                false => Box::new(Whep::new(config)),
+            },
+        })
+    }
+
+    fn janus_config(
+        &self,
+        url: &str,
+        room: &JanusRoom,
+        sends: bool,
+    ) -> Result<JanusConfig, Failure> {
+        let options = &self.janus;
+        let config = match (sends, options.feed.clone()) {
+            (true, Some(_)) => {
+                return Err(Failure::Usage(
+                    "--feed has no meaning here: publish plays nothing".into(),
+                ));
+            }
+            (true, None) => JanusConfig::publish(url, room.clone()),
+            (false, feed) => JanusConfig::play(url, room.clone(), feed),
+        };
+        let mut config = config.map_err(|error| Failure::Usage(error.to_string()))?;
+        if let Some(name) = &options.display {
+            config = config.with_display(name);
+        }
+        if let Some(pin) = &options.room_pin {
+            config = config.with_pin(secret(pin)?);
+        }
+        if let Some(known) = &options.api_secret {
+            config = config.with_api_secret(secret(known)?);
+        }
+        if let Some(token) = &self.token {
+            config = config.with_token(secret(token)?);
+        }
+        Ok(config)
+    }
+
     /// The client of this endpoint.
-    pub(crate) fn config(&self, url: &str) -> Result<WhipConfig, Failure> {
+    fn config(&self, url: &str, trust: Trust) -> Result<WhipConfig, Failure> {
         let usage = |error: esp_webrtc::signaling::Error| Failure::Usage(error.to_string());
         let trickle = match self.no_trickle {
             true => Trickle::Half,
@@ -98,7 +193,7 @@ impl StreamOptions {
         };
         let config = WhipConfig::new(url)
             .map_err(usage)?
-            .with_trust(self.member.trust.trust()?)
+            .with_trust(trust)
             .with_trickle(trickle);
         config.with_auth(self.auth()?).map_err(usage)
     }

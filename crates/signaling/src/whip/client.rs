@@ -5,10 +5,10 @@ use std::sync::Arc;
 use esp_wire::{Signal, Trickle};
 
 use super::rest::Rest;
-use super::worker::Worker;
+use super::worker::{Mail, Worker};
 use super::{Kind, WhipConfig};
 use crate::http::Http;
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::Mailbox;
 use crate::running::Running;
 use crate::{Error, Signaling, SignalingEvents};
 
@@ -67,7 +67,7 @@ signaling! { Whip Whep }
 struct Client {
     kind: Kind,
     config: WhipConfig,
-    running: Option<Running>,
+    running: Option<Running<Mail>>,
     stopped: bool,
 }
 

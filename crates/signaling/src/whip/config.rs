@@ -9,7 +9,7 @@ use esp_wire::Trickle;
 
 use crate::Error;
 use crate::settings::{Common, common_settings};
-use crate::url::Url;
+use crate::url::{Url, is_loopback};
 
 /// What the server wants to know of its client (RFC 9725 §4.7). `Debug` never shows a secret.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -188,12 +188,6 @@ impl WhipConfig {
     pub fn exposes_secret(&self) -> bool {
         self.auth != WhipAuth::None && !self.url.is_secure() && !is_loopback(&self.url.host)
     }
-}
-
-/// Whether what is sent there never leaves this host.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let address = host.parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@ use std::time::{Duration, SystemTime};
 use esp_sdp::{Description, Fragment};
 use esp_wire::IceServer;
 
-use super::config::is_loopback;
 use super::describe::{self, Ours};
 use super::reply::{self, Refusal};
 use super::{Kind, WhipConfig, link};
 use crate::Error;
 use crate::http::{Answer, Http, Request};
-use crate::url::Url;
+use crate::url::{Url, is_loopback};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";

@@ -10,13 +10,13 @@ use super::describe::Ours;
 use super::reply::Refusal;
 use super::rest::{Offered, Place, Rest};
 use crate::apprtc::backoff::Backoff;
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::Mailbox;
 use crate::{IceCause, IceInfo, SignalingEvents};
 
 pub(super) struct Worker {
     pub(super) config: WhipConfig,
     pub(super) rest: Rest,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) mailbox: Arc<Mailbox<Mail>>,
     pub(super) events: Box<dyn SignalingEvents>,
     pub(super) backoff: Backoff,
     pub(super) servers: Vec<IceServer>,
@@ -46,6 +46,14 @@ pub(super) struct Session {
     pub(super) failures: u32,
 }
 
+/// One thing to do.
+#[derive(Debug, PartialEq)]
+pub(super) enum Mail {
+    Signal(Signal<'static>),
+    /// A connection begins.
+    Begins,
+}
+
 /// Why it is over.
 type Over = String;
 
@@ -53,7 +61,7 @@ impl Worker {
     pub(super) fn new(
         config: WhipConfig,
         rest: Rest,
-        mailbox: Arc<Mailbox>,
+        mailbox: Arc<Mailbox<Mail>>,
         events: Box<dyn SignalingEvents>,
     ) -> Self {
         Worker {

@@ -3,6 +3,8 @@
 
 mod apprtc;
 mod fake;
+mod gateway;
+mod janus;
 mod pairs;
 mod secure;
 mod studio;

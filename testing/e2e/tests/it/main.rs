@@ -7,6 +7,7 @@ mod devices;
 mod files;
 mod firefox;
 mod hostile;
+mod janus;
 mod local;
 mod lost_words;
 mod page_restarts;
