@@ -7,6 +7,7 @@
 #define ESP_WEBRTC_DEFAULTS_H
 
 #include "esp_peer.h"
+#include "esp_peer_janus_signaling.h"
 #include "esp_peer_signaling.h"
 #include "esp_peer_whip_signaling.h"
 
@@ -26,6 +27,12 @@ const esp_peer_signaling_impl_t *esp_signaling_get_apprtc_impl(void);
  * `esp_peer_signaling_whip_cfg_t` or NULL.
  */
 const esp_peer_signaling_impl_t *esp_signaling_get_whip_impl(void);
+
+/**
+ * Signaling by Janus: this side publishes into a video room. `signal_url` is the server's, as in
+ * `https://HOST/janus`, `extra_cfg` an `esp_peer_signaling_janus_cfg_t`.
+ */
+const esp_peer_signaling_impl_t *esp_signaling_get_janus_impl(void);
 
 #ifdef __cplusplus
 }

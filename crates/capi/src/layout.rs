@@ -94,6 +94,7 @@ fn structures_of_signaling(claims: &mut String) {
         }
         esp_peer_signaling_impl_t { start, send_msg, stop }
         esp_peer_signaling_whip_cfg_t { auth_type, token }
+        esp_peer_signaling_janus_cfg_t { room_id, token, pin, display, api_secret }
     );
     claims!(text;
         esp_peer_signaling_msg_t = "esp_peer_signaling_msg_t" {

@@ -1,27 +1,19 @@
 //! `esp_webrtc_defaults.h`: the tables of operations over our own signalings.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_int;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use esp_peer::Error;
-use esp_webrtc::signaling::{
-    self, AppRtc, AppRtcConfig, IceInfo, Signaling, SignalingEvents, Whip, WhipAuth, WhipConfig,
-};
+use esp_webrtc::signaling::{self, IceInfo, Signaling, SignalingEvents};
 use esp_wire::Signal;
 
+use super::maker::{Kind, Maker};
 use super::types::*;
 use super::words::{CServer, best, error, parts, signal};
-use crate::border::{Outcome, guard, invalid, message, place, read, size, text, with_zero};
+use crate::border::{Outcome, guard, invalid, message, place, read, size, with_zero};
 use crate::gate::Gate;
 use crate::handles::Handles;
 use crate::peer::types::{Told, c_bool};
-
-/// Which of our signalings a table stands for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    AppRtc,
-    Whip,
-}
 
 static APPRTC: esp_peer_signaling_impl_t = esp_peer_signaling_impl_t {
     start: Some(start_apprtc),
@@ -31,6 +23,11 @@ static APPRTC: esp_peer_signaling_impl_t = esp_peer_signaling_impl_t {
 
 static WHIP: esp_peer_signaling_impl_t = esp_peer_signaling_impl_t {
     start: Some(start_whip),
+    ..APPRTC
+};
+
+static JANUS: esp_peer_signaling_impl_t = esp_peer_signaling_impl_t {
+    start: Some(start_janus),
     ..APPRTC
 };
 
@@ -53,45 +50,9 @@ pub extern "C" fn esp_signaling_get_whip_impl() -> *const esp_peer_signaling_imp
     &raw const WHIP
 }
 
-/// A signaling of ours that can be made again and again.
-#[derive(Clone)]
-pub(crate) enum Maker {
-    AppRtc(AppRtcConfig),
-    Whip(WhipConfig),
-}
-
-impl Maker {
-    /// Reads what a configuration says.
-    ///
-    /// # Safety
-    /// The pointers are NULL, or show what the headers say.
-    pub(crate) unsafe fn read(
-        kind: Kind,
-        url: *const c_char,
-        extra: *const c_void,
-        extra_size: c_int,
-    ) -> Outcome<Self> {
-        // SAFETY: the caller vouches for the text.
-        let Some(url) = unsafe { text(url, "a URL that is not UTF-8") }? else {
-            return invalid("no URL of a signaling server");
-        };
-        match kind {
-            Kind::AppRtc => AppRtcConfig::new(&url).map(Maker::AppRtc).map_err(error),
-            Kind::Whip => {
-                let config = WhipConfig::new(&url).map_err(error)?;
-                // SAFETY: the caller vouches for the structure.
-                let auth = unsafe { whip_auth(extra, extra_size) }?;
-                config.with_auth(auth).map(Maker::Whip).map_err(error)
-            }
-        }
-    }
-
-    pub(crate) fn make(&self) -> Box<dyn Signaling> {
-        match self.clone() {
-            Maker::AppRtc(config) => Box::new(AppRtc::new(config)),
-            Maker::Whip(config) => Box::new(Whip::new(config)),
-        }
-    }
+#[unsafe(no_mangle)]
+pub extern "C" fn esp_signaling_get_janus_impl() -> *const esp_peer_signaling_impl_t {
+    &raw const JANUS
 }
 
 impl Kind {
@@ -103,38 +64,9 @@ impl Kind {
         match () {
             () if is(&APPRTC) => Some(Kind::AppRtc),
             () if is(&WHIP) => Some(Kind::Whip),
+            () if is(&JANUS) => Some(Kind::Janus),
             () => None,
         }
-    }
-}
-
-/// How a client of WHIP says who it is.
-///
-/// # Safety
-/// The pointer is NULL, or shows as many bytes as `size` says, which are an `esp_peer_signaling_whip_cfg_t`.
-unsafe fn whip_auth(extra: *const c_void, size: c_int) -> Outcome<WhipAuth> {
-    if extra.is_null() && size == 0 {
-        return Ok(WhipAuth::None);
-    }
-    if usize::try_from(size) != Ok(size_of::<esp_peer_signaling_whip_cfg_t>()) {
-        return invalid("extra_size is not the size of `esp_peer_signaling_whip_cfg_t`");
-    }
-    // SAFETY: the size is that of the structure; the caller vouches for the rest.
-    let config = unsafe { read(extra.cast::<esp_peer_signaling_whip_cfg_t>(), "extra_cfg") }?;
-    // SAFETY: as above.
-    let token = unsafe { text(config.token, "a token that is not UTF-8") }?;
-    let token = token.unwrap_or_default();
-    match config.auth_type {
-        0 | 1 if token.is_empty() => Ok(WhipAuth::None),
-        0 => Ok(WhipAuth::Bearer(token)),
-        1 => match token.split_once(':') {
-            Some((user, password)) => Ok(WhipAuth::Basic {
-                user: user.into(),
-                password: password.into(),
-            }),
-            None => invalid("basic authorization needs `USER:PASSWORD`"),
-        },
-        _ => invalid("auth_type"),
     }
 }
 
@@ -261,6 +193,15 @@ unsafe extern "C" fn start_whip(
     guard("start", || unsafe { start(Kind::Whip, cfg, sig) })
 }
 
+unsafe extern "C" fn start_janus(
+    cfg: *mut esp_peer_signaling_cfg_t,
+    sig: *mut esp_peer_signaling_handle_t,
+) -> c_int {
+    crate::log::start();
+    // SAFETY: the caller owes what the headers say.
+    guard("start", || unsafe { start(Kind::Janus, cfg, sig) })
+}
+
 unsafe extern "C" fn send_msg(
     sig: esp_peer_signaling_handle_t,
     msg: *mut esp_peer_signaling_msg_t,
@@ -312,36 +253,11 @@ unsafe extern "C" fn stop(sig: esp_peer_signaling_handle_t) -> c_int {
 mod tests {
     use super::*;
 
-    /// What a configuration of WHIP says.
-    fn auth(auth_type: c_int, token: *const c_char) -> Outcome<WhipAuth> {
-        let config = esp_peer_signaling_whip_cfg_t {
-            auth_type,
-            token: token.cast_mut(),
-        };
-        let size = size_of_val(&config) as c_int;
-        // SAFETY: it shows a structure and a text, both of which live until the call returns.
-        unsafe { whip_auth((&raw const config).cast(), size) }
-    }
-
-    #[test]
-    fn tokens_are_read() {
-        assert_eq!(auth(0, c"t".as_ptr()), Ok(WhipAuth::Bearer("t".to_owned())));
-        let basic = WhipAuth::Basic {
-            user: "u".to_owned(),
-            password: "p:q".to_owned(),
-        };
-        assert_eq!(auth(1, c"u:p:q".as_ptr()), Ok(basic));
-        assert_eq!(auth(1, c"".as_ptr()), Ok(WhipAuth::None));
-        assert!(auth(1, c"u".as_ptr()).is_err());
-        assert!(auth(2, c"t".as_ptr()).is_err());
-        // SAFETY: NULL.
-        assert!(unsafe { whip_auth(std::ptr::null(), 8) }.is_err());
-    }
-
     #[test]
     fn tables_are_known_again() {
         assert_eq!(Kind::of(&APPRTC), Some(Kind::AppRtc));
         assert_eq!(Kind::of(&WHIP), Some(Kind::Whip));
+        assert_eq!(Kind::of(&JANUS), Some(Kind::Janus));
         let other = esp_peer_signaling_impl_t {
             start: None,
             ..APPRTC

@@ -8,6 +8,7 @@
 )]
 
 pub mod clients;
+pub(crate) mod maker;
 pub mod types;
 pub(crate) mod words;
 

@@ -1,4 +1,4 @@
-//! The structures of `esp_peer_signaling.h` and `esp_peer_whip_signaling.h`, field by field.
+//! The structures of `esp_peer_signaling.h`, `esp_peer_whip_signaling.h` and `esp_peer_janus_signaling.h`, field by field.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -57,4 +57,14 @@ pub struct esp_peer_signaling_impl_t {
 pub struct esp_peer_signaling_whip_cfg_t {
     pub auth_type: c_int,
     pub token: *mut c_char,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct esp_peer_signaling_janus_cfg_t {
+    pub room_id: u64,
+    pub token: *const c_char,
+    pub pin: *const c_char,
+    pub display: *const c_char,
+    pub api_secret: *const c_char,
 }

@@ -10,7 +10,7 @@ use crate::border::{Outcome, bytes, invalid, read, text};
 use crate::peer::default;
 use crate::peer::default::settings::Settings;
 use crate::peer::types::*;
-use crate::signaling::clients::{Kind, Maker};
+use crate::signaling::maker::{Kind, Maker};
 use crate::signaling::types::esp_peer_signaling_impl_t;
 
 /// Bytes of a picture in one chunk, where the program does not say.

@@ -48,6 +48,16 @@ impl Started {
     }
 }
 
+/// Who owes a word on a start, and says that none comes when it goes.
+pub(super) struct Owed(pub(super) Arc<Started>);
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        let ended = esp_peer::Error::WrongState("it was stopped before it started");
+        self.0.set(Err(ended));
+    }
+}
+
 /// The signaling of one start of a solution.
 pub(super) fn make(config: &Arc<Config>, started: &Arc<Started>) -> Box<dyn Signaling> {
     let inner: Box<dyn Signaling> = match &config.signaling {
@@ -71,15 +81,6 @@ struct Whole {
     inner: Box<dyn Signaling>,
     servers: Vec<IceServer>,
     started: Arc<Started>,
-}
-
-impl Drop for Whole {
-    fn drop(&mut self) {
-        // Nobody waits for one that was started; who waits for one that never was hears of it.
-        self.started.set(Err(esp_peer::Error::WrongState(
-            "stopped before it started",
-        )));
-    }
 }
 
 impl Signaling for Whole {

@@ -13,7 +13,7 @@ use super::channels::{ChannelTeller, PictureTaker, tell_all_closed};
 use super::config::Config;
 use super::media::{PictureSender, Sink, SolutionCapture, Source};
 use super::peers::{Opener, Slot};
-use super::signaling::{self, Started};
+use super::signaling::{self, Owed, Started};
 use crate::border::{NONE, Outcome, invalid};
 use crate::gate::is_within;
 use crate::peer::default::callbacks::Channels;
@@ -170,11 +170,10 @@ impl Solution {
             .with_bitrates(state.audio_bitrate, state.video_bitrate)
             .with_reconnects(config.given.no_auto_reconnect == 0)
             .with_enabled(state.enabled);
-        let (its_config, its_started) = (Arc::clone(config), Arc::clone(started));
-        let mut builder =
-            WebRtc::builder_with(move || Some(signaling::make(&its_config, &its_started)))
-                .settings(settings)
-                .connector(move |config, handler| opener.open(config, handler));
+        let (its_config, owed) = (Arc::clone(config), Owed(Arc::clone(started)));
+        let mut builder = WebRtc::builder_with(move || Some(signaling::make(&its_config, &owed.0)))
+            .settings(settings)
+            .connector(move |config, handler| opener.open(config, handler));
         if let Some(source) = &state.capture {
             let sender = config
                 .pictures

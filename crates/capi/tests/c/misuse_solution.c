@@ -120,6 +120,14 @@ static void signalings(void) {
     CHECK(code_of(cfg) == ESP_PEER_ERR_NONE);
     cfg.signaling_cfg.extra_size = 1;
     CHECK(code_of(cfg) == ESP_PEER_ERR_INVALID_ARG);
+    cfg.signaling_impl = esp_signaling_get_janus_impl();
+    CHECK(code_of(cfg) == ESP_PEER_ERR_INVALID_ARG);
+    esp_peer_signaling_janus_cfg_t janus = {0, NULL, "1234", "garden", ""};
+    cfg.signaling_cfg.extra_cfg = &janus;
+    cfg.signaling_cfg.extra_size = sizeof janus;
+    CHECK(code_of(cfg) == ESP_PEER_ERR_INVALID_ARG); /* No room. */
+    janus.room_id = 1234;
+    CHECK(code_of(cfg) == ESP_PEER_ERR_NONE);
 
     esp_peer_signaling_cfg_t alone;
     memset(&alone, 0, sizeof alone);
@@ -201,6 +209,61 @@ static void calls(void) {
     all_refuse(rtc);
 }
 
+static esp_webrtc_handle_t shared;
+
+/* Does what it likes with a handle that others use, too, until that is closed. */
+static void *meddle(void *ctx) {
+    unsigned turn = (unsigned)(uintptr_t)ctx;
+    int code = ESP_PEER_ERR_NONE;
+    while (code != ESP_PEER_ERR_INVALID_ARG) {
+        esp_peer_handle_t peer = NULL;
+        switch (turn++ % 7) {
+            case 0:
+            case 3:
+                code = esp_webrtc_start(shared);
+                break;
+            case 1:
+                code = esp_webrtc_get_peer_connection(shared, &peer);
+                break;
+            case 2:
+                code = esp_webrtc_send_custom_data(shared, ESP_WEBRTC_CUSTOM_DATA_VIA_SIGNALING, (uint8_t *)"a", 1);
+                break;
+            case 4:
+                code = esp_webrtc_restart(shared);
+                break;
+            case 5:
+                code = esp_webrtc_enable_peer_connection(shared, turn % 2 == 0);
+                break;
+            default:
+                code = esp_webrtc_stop(shared);
+                break;
+        }
+        CHECK(code == ESP_PEER_ERR_NONE || code == ESP_PEER_ERR_WRONG_STATE || code == ESP_PEER_ERR_INVALID_ARG ||
+              code == ESP_PEER_ERR_FAIL);
+    }
+    return NULL;
+}
+
+static void many_tasks(void) {
+    station_t nobody;
+    esp_webrtc_cfg_t cfg = station_config(&nobody, &failing);
+    pthread_t tasks[4];
+    for (int round = 0; round < 5; round++) {
+        CHECK(esp_webrtc_open(&cfg, &shared) == ESP_PEER_ERR_NONE);
+        for (uintptr_t at = 0; at < 4; at++) {
+            CHECK(pthread_create(&tasks[at], NULL, meddle, (void *)(at * 2)) == 0);
+        }
+        for (int turn = 0; turn < 20; turn++) {
+            int code = esp_webrtc_start(shared);
+            CHECK(code == ESP_PEER_ERR_NONE || code == ESP_PEER_ERR_WRONG_STATE);
+        }
+        CHECK(esp_webrtc_close(shared) == ESP_PEER_ERR_NONE);
+        for (int at = 0; at < 4; at++) {
+            CHECK(pthread_join(tasks[at], NULL) == 0);
+        }
+    }
+}
+
 int main(void) {
     int nothing = 0;
     all_refuse(NULL);
@@ -210,6 +273,7 @@ int main(void) {
     signalings();
     media();
     calls();
+    many_tasks();
     printf("passed\n");
     return 0;
 }

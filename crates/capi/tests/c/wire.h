@@ -93,6 +93,7 @@ static inline void wire_free(void) {
         for (int at = 0; at < wire_ends[end].queued; at++) {
             free(wire_ends[end].queue[at].text);
         }
+        wire_ends[end].queued = 0;
     }
 }
 

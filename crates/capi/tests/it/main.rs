@@ -139,6 +139,12 @@ fn two_solutions_of_a_c_program_call_each_other() {
 }
 
 #[test]
+fn pictures_go_by_a_data_channel() {
+    let said = Program::compile("tests/c/pictures.c", Library::Shared).run();
+    assert!(said.contains("passed"), "{said}");
+}
+
+#[test]
 fn a_solution_runs_over_a_peer_connection_of_ones_own() {
     let said = Program::compile("tests/c/custom_solution.c", Library::Shared).run();
     assert!(said.contains("passed"), "{said}");
@@ -183,6 +189,7 @@ fn the_headers_are_clean_c_and_cpp_each_by_itself() {
         "esp_peer_types.h",
         "esp_peer_default.h",
         "esp_peer_signaling.h",
+        "esp_peer_janus_signaling.h",
         "esp_peer_whip_signaling.h",
         "esp_webrtc.h",
         "esp_webrtc_defaults.h",

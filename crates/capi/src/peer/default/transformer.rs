@@ -6,6 +6,7 @@ use esp_peer::RtpTransformer;
 use esp_peer::rtp::{Buffers, EncodedSize, FrameInfo, TransformError};
 
 use crate::border::{Outcome, invalid};
+use crate::gate::calling;
 use crate::peer::types::*;
 
 type SizeOf =
@@ -58,7 +59,8 @@ impl RtpTransformer for CTransformer {
         };
         let mut in_place = 0;
         // SAFETY: the program owes a function of this type; what is shown lives until it returns.
-        let refused = unsafe { (self.size_of)(&raw mut shown, &raw mut in_place, self.ctx) };
+        let refused =
+            calling(|| unsafe { (self.size_of)(&raw mut shown, &raw mut in_place, self.ctx) });
         self.passes = refused != 0;
         match self.passes {
             true => EncodedSize {
@@ -97,7 +99,7 @@ impl RtpTransformer for CTransformer {
             payload_type: info.payload_type,
         };
         // SAFETY: the program owes a function of this type; the buffers live until it returns.
-        let refused = unsafe { (self.transform)(&raw mut shown, self.ctx) };
+        let refused = calling(|| unsafe { (self.transform)(&raw mut shown, self.ctx) });
         let len = shown.encoded_size as usize;
         match refused == 0 && len <= room {
             true => Ok(len),
