@@ -199,7 +199,9 @@ pub(super) fn many(desk: &Desk<'_>) -> Outcome<()> {
                 return Err(format!("on {label} came {messages:?}"));
             }
         }
-        let mut ids: Vec<u16> = streams.iter().map(|(stream, _)| *stream).collect();
+        // Which stream a channel of the page has is the browser's choice.
+        let ours = streams.iter().filter(|(_, label)| label.starts_with(&mine));
+        let mut ids: Vec<u16> = ours.map(|(stream, _)| *stream).collect();
         ids.sort_unstable();
         used.push(ids);
         // Every other one is closed by the device, the rest by the page.
