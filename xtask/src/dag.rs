@@ -39,7 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "peer", "ice", "dtls", "srtp", "rtp", "sctp", "sdp", "stun", "media", "netsim", "wire",
         ],
     ),
-    ("tables", &["netsim", "ice", "sctp", "wire"]),
+    ("tables", &["netsim", "ice", "rtp", "sctp", "wire"]),
     ("e2e", &["webrtc", "cli", "rooms"]),
     ("lab", &["e2e", "webrtc"]),
 ];

@@ -8,6 +8,10 @@ use esp_wire::Instant;
 const TRAINS_A_SECOND: u64 = 200;
 /// A send pool that is full is emptied so much faster than one that is almost empty.
 const MOST_HASTE: usize = 16;
+/// The pace in halves of the estimate.
+const PACE_HALVES: u64 = 3;
+/// With an estimate, what waits may take so many windows, while less than half of the pool is used.
+const PATIENCE: u128 = 8;
 
 /// Spreads what is sent. Tokens are bytes; the bucket may go into debt by one train.
 #[derive(Debug)]
@@ -18,6 +22,10 @@ pub(crate) struct Pacer {
     window: Duration,
     /// Bits a second of all encoders, as told.
     target: u64,
+    /// Bits a second that the path carries, once known.
+    estimate: Option<u64>,
+    /// Bits a second of a burst that leaves.
+    probe: u64,
     /// Bits a second that empty the queue within the window; raised when a frame comes in.
     drain: u64,
     tokens: i64,
@@ -33,6 +41,8 @@ impl Pacer {
             burst,
             window,
             target: 0,
+            estimate: None,
+            probe: 0,
             drain: 0,
             tokens: burst,
             filled: now,
@@ -42,6 +52,19 @@ impl Pacer {
     /// Tells the sum of the encoders' bitrates.
     pub(crate) fn set_target(&mut self, bitrate: u64) {
         self.target = bitrate;
+    }
+
+    /// Tells how much the path carries, as far as is known: that takes the place of the floor.
+    pub(crate) fn set_estimate(&mut self, now: Instant, estimate: Option<u64>) {
+        self.refill(now);
+        self.estimate = estimate;
+    }
+
+    /// Begins a burst at this rate, out of turn, or ends it.
+    pub(crate) fn set_burst(&mut self, now: Instant, bitrate: Option<u64>) {
+        self.refill(now);
+        self.probe = bitrate.unwrap_or(0);
+        self.tokens = 1;
     }
 
     /// Tells that `queued` bytes wait after a frame came in, in `used` of the `places` that the
@@ -55,7 +78,12 @@ impl Pacer {
         self.refill(now);
         let millis = self.window.as_millis().max(1);
         let free = places.saturating_sub(used).max(places / MOST_HASTE).max(1);
-        let drain = queued as u128 * 8_000 / millis * places.max(1) as u128 / free as u128;
+        let haste = match self.estimate {
+            Some(_) if used * 2 < places => PATIENCE,
+            _ => 1,
+        };
+        let drain =
+            queued as u128 * 8_000 / (millis * haste) * places.max(1) as u128 / free as u128;
         self.drain = self.drain.max(u64::try_from(drain).unwrap_or(u64::MAX));
     }
 
@@ -65,12 +93,12 @@ impl Pacer {
     }
 
     fn rate(&self) -> u64 {
-        // Two and a half times the encoders' rate lets large frames through in time.
-        let encoders = self.target.saturating_mul(5) / 2;
-        self.floor
-            .max(encoders)
-            .max(self.drain)
-            .min(100_000_000_000)
+        // Some more than the encoders' rate lets large frames through in time.
+        let least = match self.estimate {
+            Some(estimate) => estimate.saturating_mul(PACE_HALVES) / 2,
+            None => self.floor.max(self.target.saturating_mul(5) / 2),
+        };
+        least.max(self.drain).max(self.probe).min(100_000_000_000)
     }
 
     fn refill(&mut self, now: Instant) {
@@ -181,6 +209,23 @@ mod tests {
             }
         }
         assert!(held > 0, "it is paced all the same");
+    }
+
+    #[test]
+    fn with_an_estimate_it_keeps_near_it_and_a_burst_exceeds_it() {
+        let window = Duration::from_millis(50);
+        let mut pacer = Pacer::new(Instant::ZERO, 10_000_000, 10_000, window);
+        pacer.set_estimate(Instant::ZERO, Some(800_000));
+        pacer.set_burst(Instant::ZERO, Some(4_000_000));
+        let took = drained(&mut pacer, 5_000);
+        assert!((9..=14).contains(&took.as_millis()), "{took:?}");
+        let after = Instant::ZERO + took;
+        pacer.set_burst(after, None);
+        pacer.on_queued(after, 12_000, 10, 256);
+        assert_eq!(pacer.rate(), 1_200_000);
+        // What waits leaves in time in any case, the sooner the less room is left.
+        pacer.on_queued(after, 150_000, 150, 256);
+        assert!(pacer.rate() > 24_000_000);
     }
 
     #[test]

@@ -3,5 +3,6 @@
 //!
 //! `cargo xtask tables NAME` writes one anew; the tests compute some of its cells again.
 
+pub mod bandwidth;
 pub mod goodput;
 pub mod ice;

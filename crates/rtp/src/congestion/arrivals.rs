@@ -79,6 +79,11 @@ impl Arrivals {
         self.base == self.end
     }
 
+    /// True when much waits to be reported: it must not wait until it finds no room any more.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.end - self.base >= WINDOW as u64 / 2
+    }
+
     /// Writes the next message.
     pub(crate) fn write(
         &mut self,

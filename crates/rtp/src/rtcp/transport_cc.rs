@@ -11,9 +11,10 @@ use crate::packet::BadPacket;
 
 /// Ticks in a second.
 pub const TICKS: u32 = 4_000;
-const REFERENCE: i64 = 256;
+/// Ticks of one unit of the reference time.
+pub(crate) const REFERENCE: i64 = 256;
 /// Reference times are a counter of 24 bits.
-const WRAP: i64 = 1 << 24;
+pub(crate) const WRAP: i64 = 1 << 24;
 
 /// Status of one packet.
 const MISSING: u8 = 0;

@@ -49,6 +49,11 @@ impl Template {
         }
     }
 
+    /// Packets carry a transport-wide number.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.transport_cc.is_some()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -80,7 +85,7 @@ impl Template {
             packet[at..at + 3].copy_from_slice(&seconds.to_be_bytes()[1..]);
         }
         if let Some(at) = self.transport_cc {
-            let number = stamps.sent.note(stamps.now, size);
+            let number = stamps.sent.note(stamps.now, size, stamps.burst);
             packet[at..at + 2].copy_from_slice(&number.to_be_bytes());
         }
     }

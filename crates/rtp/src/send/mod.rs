@@ -8,6 +8,7 @@
 mod clock;
 mod header;
 mod history;
+mod padding;
 mod resend;
 
 use std::collections::VecDeque;
@@ -33,6 +34,8 @@ pub(crate) struct Stamps<'a> {
     pub(crate) now: Instant,
     pub(crate) ntp: u64,
     pub(crate) sent: &'a mut SentPackets,
+    /// The burst that packets belong to, zero for none.
+    pub(crate) burst: u16,
 }
 
 /// One stream sent. It lives as long as the session, since its sequence numbers must never
@@ -48,6 +51,8 @@ pub(crate) struct Sender {
     next: u64,
     /// The next packet to leave for the first time.
     unsent: u64,
+    /// Bytes of those that wait to leave for the first time.
+    unsent_bytes: usize,
     timestamp_offset: u32,
     clock: MediaClock,
     resend: VecDeque<u64>,
@@ -80,6 +85,7 @@ impl Sender {
             history: History::new(slots),
             next: first,
             unsent: first,
+            unsent_bytes: 0,
             timestamp_offset: random[1],
             clock: MediaClock::default(),
             resend: VecDeque::new(),
@@ -96,6 +102,7 @@ impl Sender {
         self.template = template;
         if map.is_none() {
             self.unsent = self.next;
+            self.unsent_bytes = 0;
             self.resend.clear();
         }
     }
@@ -141,6 +148,7 @@ impl Sender {
             self.template
                 .write(marker, map.pt, self.next as u16, timestamp, bytes);
             plan.write(index, frame.data, bytes);
+            self.unsent_bytes += bytes.len();
             self.next += 1;
         }
         self.stats.frames += 1;
@@ -159,11 +167,9 @@ impl Sender {
 
     /// Bytes of the packets that wait to leave, retransmissions included.
     pub(crate) fn pending_bytes(&self) -> usize {
-        (self.unsent..self.next)
-            .chain(self.resend.iter().copied())
-            .filter_map(|number| self.history.slot(number))
-            .map(|slot| slot.bytes.len())
-            .sum()
+        let again = self.resend.iter();
+        let again = again.filter_map(|number| self.history.slot(*number));
+        self.unsent_bytes + again.map(|slot| slot.bytes.len()).sum::<usize>()
     }
 
     /// Whether a retransmission waits to leave.
@@ -191,6 +197,7 @@ impl Sender {
                 if train.payload_size() < len {
                     // The caller's train cannot hold such a packet; keeping it would block forever.
                     self.unsent += 1;
+                    self.unsent_bytes -= len;
                     continue;
                 }
             } else if train.vacancy() == 0 || len > train.payload_size() || used + len > budget {
@@ -204,6 +211,7 @@ impl Sender {
             train.push(&slot.bytes);
             self.last_sent = Some(stamps.now);
             self.unsent += 1;
+            self.unsent_bytes -= len;
             used += len;
         }
         used

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use esp_wire::{Instant, Room, Train};
 
+use super::padding::Rtx;
 use super::{Sender, Stamps};
 use crate::clock::{ntp_middle, time_of, time_of_short};
 use crate::rtcp::ReportBlock;
@@ -11,7 +12,7 @@ use crate::rtcp::ReportBlock;
 /// A packet is not sent again within this time, nor within three quarters of a round trip, since
 /// the request may have crossed it.
 const MIN_SPACING: Duration = Duration::from_millis(5);
-const MAX_SPACING: Duration = Duration::from_millis(100);
+const MAX_SPACING: Duration = Duration::from_millis(400);
 
 impl Sender {
     /// Queues packets that the receiver misses, as far as they are still here.
@@ -69,22 +70,14 @@ impl Sender {
             slot.sent_at = Some(stamps.now);
             match rtx_pt {
                 Some(rtx_pt) => {
-                    let (header, payload) = slot.bytes.split_at(slot.header);
-                    let sequence = self.rtx_sequence;
-                    self.rtx_sequence = sequence.wrapping_add(1);
-                    let (template, ssrc) = (&self.template, self.ssrcs.rtx);
-                    train.push_with(|out| {
-                        // RFC 4588 §4: the original sequence number goes before the payload.
-                        let (head, rest) = out[..len].split_at_mut(header.len());
-                        head.copy_from_slice(header);
-                        head[1] = (header[1] & 0x80) | rtx_pt;
-                        head[2..4].copy_from_slice(&sequence.to_be_bytes());
-                        head[8..12].copy_from_slice(&ssrc.to_be_bytes());
-                        rest[..2].copy_from_slice(&header[2..4]);
-                        rest[2..].copy_from_slice(payload);
-                        template.stamp(&mut out[..len], stamps);
-                        len
-                    });
+                    let rtx = Rtx {
+                        payload_type: rtx_pt,
+                        ssrc: self.ssrcs.rtx,
+                        sequence: self.rtx_sequence,
+                    };
+                    self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
+                    let original = slot.bytes.split_at(slot.header);
+                    rtx.push(train, original, &self.template, stamps);
                 }
                 // Not stamped again: the same SRTP index must never cover other bytes, since
                 // GCM would lose its authentication key (RFC 7714 §8.1).

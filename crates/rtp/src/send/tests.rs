@@ -54,6 +54,7 @@ impl Bench {
             now: Instant::from_millis(ms),
             ntp: 0x0000_0001_8000_0000,
             sent: &mut self.sent,
+            burst: 0,
         };
         let room = Room { head: 4, tail: 10 };
         while match again {

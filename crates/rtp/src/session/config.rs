@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use esp_wire::{Codec, Direction, Kind};
 
+use crate::congestion::BitrateLimits;
 use crate::extension::Extension;
 use crate::{Error, Misuse};
 
@@ -59,7 +60,9 @@ pub struct Config {
     pub twcc_interval: Duration,
     /// After this silence (no RTP, no sender report) a received stream has ended, default 30 s.
     pub stream_timeout: Duration,
-    /// Bits a second that the pacer never goes below, default 10 Mbit/s.
+    /// Within what the estimate of the path stays, and where it begins.
+    pub bitrate: BitrateLimits,
+    /// Bits a second that the pacer never goes below while nothing is known of the path, default 10 Mbit/s.
     pub pace_floor: u64,
     /// Bytes that the pacer lets through at once, default 15 kB.
     pub pace_burst: usize,
@@ -102,6 +105,7 @@ impl Default for Config {
             keyframe_answer_interval: Duration::from_millis(250),
             twcc_interval: Duration::from_millis(100),
             stream_timeout: Duration::from_secs(30),
+            bitrate: BitrateLimits::default(),
             pace_floor: 10_000_000,
             pace_burst: 15_000,
             pace_window: Duration::from_millis(50),
@@ -136,6 +140,12 @@ impl Config {
     pub fn with_pacing(mut self, floor: u64, burst: usize) -> Self {
         self.pace_floor = floor;
         self.pace_burst = burst;
+        self
+    }
+
+    /// The same with these bounds of what is estimated, in bits a second.
+    pub fn with_bitrate(mut self, min: u64, start: u64, max: u64) -> Self {
+        self.bitrate = BitrateLimits { min, start, max };
         self
     }
 
@@ -187,7 +197,8 @@ impl Config {
                 "max_frame_size is below 1500 bytes",
             ),
         ];
-        match rules.into_iter().find(|(holds, _)| !holds) {
+        let mut rules = rules.into_iter().chain(self.bitrate.rules());
+        match rules.find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(Misuse::Config(rule).into()),
             None => Ok(()),
         }

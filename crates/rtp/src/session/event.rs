@@ -60,6 +60,11 @@ pub enum Event<'a> {
         /// Bits a second.
         bitrate: u64,
     },
+    /// So much the path carries, all media together; what is encoded should keep below it.
+    BitrateEstimate {
+        /// Bits a second, RTP headers counted.
+        bitrate: u64,
+    },
     /// The peer said which packets arrived when (transport-wide feedback).
     TransportFeedback(crate::congestion::Observation),
 }
@@ -93,6 +98,8 @@ pub enum Why {
     Pacing,
     /// A stream has been silent for long.
     Silence,
+    /// No feedback has come for long.
+    Bandwidth,
 }
 
 /// What a train carries, and so how SRTP protects it.

@@ -32,6 +32,9 @@ pub(crate) enum Notice {
     BitrateHint {
         bitrate: u64,
     },
+    BitrateEstimate {
+        bitrate: u64,
+    },
     TransportFeedback(Observation),
 }
 
@@ -159,6 +162,7 @@ impl From<Notice> for Event<'_> {
             },
             Notice::KeyframeRequested { track } => Event::KeyframeRequested { track },
             Notice::BitrateHint { bitrate } => Event::BitrateHint { bitrate },
+            Notice::BitrateEstimate { bitrate } => Event::BitrateEstimate { bitrate },
             Notice::TransportFeedback(seen) => Event::TransportFeedback(seen),
         }
     }

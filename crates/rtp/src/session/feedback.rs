@@ -61,13 +61,7 @@ impl Session {
                     }
                 }
             }
-            Rtcp::Remb(remb) => {
-                self.remb = Some(remb.bitrate);
-                let hint = Notice::BitrateHint {
-                    bitrate: remb.bitrate,
-                };
-                self.events.notice(hint, &mut self.dropped.unread_events);
-            }
+            Rtcp::Remb(remb) => self.on_remb(now, remb.bitrate),
             Rtcp::TransportCc(feedback) => self.on_transport_feedback(now, feedback),
             Rtcp::Other { .. } => {}
         }
@@ -99,6 +93,7 @@ impl Session {
                         receiver.nacks.hint(rtt);
                     }
                 }
+                self.on_losses(now, index);
             }
         }
     }
@@ -126,20 +121,6 @@ impl Session {
         let event = Notice::KeyframeRequested {
             track: TrackId(index as u16),
         };
-        self.events.notice(event, &mut self.dropped.unread_events);
-    }
-
-    fn on_transport_feedback(&mut self, now: Instant, feedback: rtcp::TransportFeedback<'_>) {
-        let seen = self.sent.observe(now, feedback);
-        if seen.received == 0 && seen.lost == 0 {
-            return;
-        }
-        // A short span says nothing about a rate.
-        if seen.arrival_span.as_millis() >= 10 {
-            let bits = u128::from(seen.bytes) * 8_000 / seen.arrival_span.as_millis();
-            self.acked_bitrate = u64::try_from(bits).ok();
-        }
-        let event = Notice::TransportFeedback(seen);
         self.events.notice(event, &mut self.dropped.unread_events);
     }
 }

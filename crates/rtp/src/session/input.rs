@@ -25,7 +25,9 @@ impl Session {
         let values = self.extensions.values(packet.extensions);
         if let Some(number) = values.transport_seq.filter(|_| self.wants_arrivals) {
             self.arrivals.note(now, number);
-            self.outgoing.on_arrival(now, self.config.twcc_interval);
+            let urgent = self.arrivals.is_urgent();
+            self.outgoing
+                .on_arrival(now, self.config.twcc_interval, urgent);
         }
         let routed = self
             .router

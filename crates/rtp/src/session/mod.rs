@@ -5,6 +5,7 @@
 //! 3. Packets are routed to streams (`input`), which put frames together (`receive`).
 //! 4. Reports and feedback go both ways (`reports` out, `feedback` in).
 
+mod bandwidth;
 mod config;
 mod event;
 pub(crate) mod events;
@@ -38,6 +39,7 @@ use crate::rtcp::SenderInfo;
 use crate::send::Template;
 use crate::{Error, FrameInfo, Malformed, Misuse, Side, Transformer, transform};
 
+use bandwidth::Bandwidth;
 use events::Events;
 use reports::Outgoing;
 use track::Track;
@@ -93,6 +95,7 @@ pub struct Session {
     arrivals: Arrivals,
     sent: SentPackets,
     pacer: Pacer,
+    bandwidth: Bandwidth,
     pace_at: Option<Instant>,
     /// Where the turn among video tracks stands.
     turn: usize,
@@ -105,6 +108,7 @@ pub struct Session {
     dropped: Dropped,
     rtcp_received: u64,
     rtcp_sent: u64,
+    feedback_sent: u64,
     remb: Option<u64>,
     acked_bitrate: Option<u64>,
     /// The latest moment that was told.
@@ -136,6 +140,7 @@ impl Session {
                 config.pace_burst,
                 config.pace_window,
             ),
+            bandwidth: Bandwidth::new(config.bitrate),
             pace_at: None,
             turn: 0,
             outgoing: Outgoing::default(),
@@ -147,6 +152,7 @@ impl Session {
             dropped: Dropped::default(),
             rtcp_received: 0,
             rtcp_sent: 0,
+            feedback_sent: 0,
             remb: None,
             acked_bitrate: None,
             rng,
@@ -233,11 +239,6 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the pacer the sum of all encoders' bitrates, in bits a second.
-    pub fn set_send_bitrate(&mut self, bitrate: u64) {
-        self.pacer.set_target(bitrate);
-    }
-
     /// Cuts a frame into packets and queues them.
     ///
     /// [`Error::WouldBlock`] when the send pool has no room for all of it; nothing of it is queued then.
@@ -319,6 +320,7 @@ impl Session {
         if self.pace_at.is_some_and(|at| at <= now) {
             self.pace_at = None;
         }
+        self.handle_bandwidth_timeout(now);
         let mut silent = false;
         for receiver in &mut self.receivers {
             silent |= receiver.handle_timeout(now, &mut frames_of!(self));
@@ -345,6 +347,7 @@ impl Session {
             .iter()
             .filter_map(Receiver::poll_timeout)
             .chain(pacing)
+            .chain(self.bandwidth.poll_timeout())
             .chain(self.outgoing.poll_timeout())
             .min_by_key(|deadline| deadline.at)
     }
@@ -375,8 +378,10 @@ impl Session {
             dropped: self.dropped,
             rtcp_received: self.rtcp_received,
             rtcp_sent: self.rtcp_sent,
+            feedback_sent: self.feedback_sent,
             remb: self.remb,
             acked_bitrate: self.acked_bitrate,
+            estimate: self.estimate(),
         }
     }
 }

@@ -41,8 +41,11 @@ impl Outgoing {
     }
 
     /// A packet with a transport-wide number came.
-    pub(super) fn on_arrival(&mut self, now: Instant, interval: Duration) {
-        if self.arrivals_at.is_none() && !self.arrivals_due {
+    pub(super) fn on_arrival(&mut self, now: Instant, interval: Duration, urgent: bool) {
+        if urgent {
+            self.arrivals_at = None;
+            self.arrivals_due = true;
+        } else if self.arrivals_at.is_none() && !self.arrivals_due {
             self.arrivals_at = Some(now + interval);
         }
     }
@@ -227,6 +230,7 @@ impl Session {
             let media = self.receivers.first().map_or(0, |receiver| receiver.ssrc);
             while !self.arrivals.is_empty() {
                 self.arrivals.write(out, local, media)?;
+                self.feedback_sent += 1;
             }
             self.outgoing.arrivals_due = false;
         }

@@ -17,10 +17,14 @@ pub struct Stats {
     pub rtcp_received: u64,
     /// RTCP packets (datagrams) sent.
     pub rtcp_sent: u64,
+    /// Transport-wide feedback messages sent, about packets that came with a number.
+    pub feedback_sent: u64,
     /// The last bitrate that the peer named by REMB, bits a second.
     pub remb: Option<u64>,
     /// Bits a second that arrived by the last transport-wide feedback.
     pub acked_bitrate: Option<u64>,
+    /// How much the path carries, and what speaks for it; `None` until the peer has told anything.
+    pub estimate: Option<crate::congestion::Estimate>,
 }
 
 /// What came in and was dropped.
@@ -72,6 +76,8 @@ pub struct SendStats {
     pub nacked: u64,
     /// Packets sent again.
     pub retransmitted: u64,
+    /// Packets sent once more, unasked, in bursts that see what the path carries.
+    pub padding: u64,
     /// Packets that the peer asked for in vain: too old, or sent too often.
     pub not_resent: u64,
     /// Keyframe requests received (PLI and FIR).

@@ -89,6 +89,39 @@ fn over_a_good_link_every_frame_arrives_as_it_was() {
 }
 
 #[test]
+fn what_the_path_carries_is_told_where_the_peer_tells_of_packets() {
+    for observed in [true, false] {
+        let mut payload = h264().with_rtx(97).with_feedback();
+        payload.twcc = observed;
+        let mut pair = Pair::new(9, &Config::default(), &[audio(opus()), video(payload)]);
+        call(&mut pair, 3);
+        for side in 0..2 {
+            let told = pair.happened[side]
+                .iter()
+                .filter_map(|(_, what)| match what {
+                    Happened::Estimate(bitrate) => Some(*bitrate),
+                    _ => None,
+                });
+            let stats = pair.sessions[side].stats();
+            let padding: u64 = stats.tracks.iter().map(|track| track.sent.padding).sum();
+            if !observed {
+                assert_eq!((told.count(), stats.estimate, padding), (0, None, 0));
+                assert_eq!(stats.feedback_sent, 0);
+                continue;
+            }
+            // Some 800 kbit/s are sent over a link that has no limit.
+            let best = told.max().unwrap();
+            assert!(best > 1_000_000, "{best}");
+            let estimate = stats.estimate.unwrap();
+            assert!(estimate.bitrate > 800_000 && estimate.loss == 0.0);
+            assert!(estimate.probes > 0 && padding < 200, "{padding}");
+            assert!(stats.feedback_sent > 20);
+            assert_eq!(stats.tracks[1].received[0].lost, 0);
+        }
+    }
+}
+
+#[test]
 fn sound_and_pictures_are_in_step() {
     let media = [audio(opus()), video(h264())];
     let mut pair = Pair::new(2, &Config::default(), &media);

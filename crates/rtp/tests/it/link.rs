@@ -22,6 +22,7 @@ pub(crate) enum Happened {
     },
     KeyframeRequested(TrackId),
     Bitrate(u64),
+    Estimate(u64),
     Feedback(esp_rtp::congestion::Observation),
 }
 
@@ -46,6 +47,7 @@ impl From<Event<'_>> for Happened {
             },
             Event::KeyframeRequested { track } => Happened::KeyframeRequested(track),
             Event::BitrateHint { bitrate } => Happened::Bitrate(bitrate),
+            Event::BitrateEstimate { bitrate } => Happened::Estimate(bitrate),
             Event::TransportFeedback(seen) => Happened::Feedback(seen),
             other => panic!("an event that nobody expects: {other:?}"),
         }
