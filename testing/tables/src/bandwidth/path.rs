@@ -78,13 +78,16 @@ pub struct Sample {
     pub estimates: Vec<u64>,
 }
 
+/// A packet under way: of which flow, to which end, and what it is.
+type Flight = (usize, usize, Class, Vec<u8>);
+
 /// Senders and receivers, and the link between them.
 pub struct Path {
     now: Instant,
     /// What all packets of senders cross.
     pub link: Pipe,
     flows: Vec<Flow>,
-    flights: BTreeMap<(Instant, u64), (usize, usize, Class, Vec<u8>)>,
+    flights: BTreeMap<(Instant, u64), Flight>,
     count: u64,
     rng: Rng,
     train: Train,
@@ -251,7 +254,9 @@ impl Path {
                             flow.encoder.bitrate = left.clamp(50_000, flow.encoder.ceiling);
                         }
                         Event::KeyframeRequested { .. } => flow.encoder.keyframe = true,
-                        Event::Frame { codec, .. } if codec == Codec::H264 => flow.shown += 1,
+                        Event::Frame {
+                            codec: Codec::H264, ..
+                        } => flow.shown += 1,
                         _ => {}
                     }
                 }
