@@ -213,6 +213,8 @@ mod tests {
             ("publish", "WHIP-URL"),
             ("publish http://a/b --token x --basic y:z", "--token"),
             ("play", "WHEP-URL"),
+            ("publish http://a/b --room-pin 1", "--janus"),
+            ("publish http://a/b --janus 1 --basic y:z", "--basic"),
         ] {
             let text = wrong(line);
             assert!(text.contains(word) && !text.contains('\n'), "{text}");

@@ -107,8 +107,17 @@ impl Worker {
     }
 
     pub(super) fn come_back(&mut self) {
-        if std::mem::take(&mut self.away) {
-            self.events.on_connected();
+        if !std::mem::take(&mut self.away) {
+            return;
         }
+        let described = self.room.as_ref().is_some_and(|room| room.described);
+        if self.plays() && !described {
+            // A peer connection that waits would offer now; another one is to wait for the offer.
+            self.leave();
+            self.wanted = false;
+            self.cause = IceCause::Rejoined;
+            self.tell_role();
+        }
+        self.events.on_connected();
     }
 }

@@ -186,6 +186,9 @@ impl Worker {
                     self.tell_role();
                 }
             }
+            Signal::Sdp(sdp) if self.plays() && offers(&sdp) => {
+                tracing::info!("a room that is played from takes no offers");
+            }
             Signal::Sdp(_) => {
                 if self.room.as_ref().is_none_or(|room| !room.joined) {
                     // Nobody has heard what was said before.
@@ -275,7 +278,7 @@ impl Worker {
     }
 
     /// Leaves the room; what waits was for it.
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.outgoing.clear();
         if let Some(room) = self.room.take() {
             let part = self.config.common.goodbye_part();
@@ -294,7 +297,7 @@ impl Worker {
         }
     }
 
-    fn tell_role(&mut self) {
+    pub(super) fn tell_role(&mut self) {
         let role = match self.plays() {
             true => Role::Controlled,
             false => Role::Controlling,
@@ -307,4 +310,9 @@ impl Worker {
             cause,
         });
     }
+}
+
+/// Whether a description is an offer (RFC 8842 §5.2).
+fn offers(sdp: &str) -> bool {
+    sdp.lines().any(|line| line.trim_end() == "a=setup:actpass")
 }

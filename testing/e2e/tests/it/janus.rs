@@ -22,10 +22,12 @@ fn member(janus: &Janus, command: &str, more: &[&str]) -> Outcome<Program> {
 #[test]
 fn what_is_published_is_played() -> Outcome<()> {
     let janus = Janus::start()?;
+    // Who comes first waits for the other.
+    let player = member(&janus, "play", &[])?;
+    player.wait_for("interrupted", PATIENCE)?;
     let publisher = member(&janus, "publish", &["--display", "garden"])?;
     let told = |why: String| format!("{why}\n Janus:{}", janus.said());
     publisher.wait_for("connected", PATIENCE).map_err(told)?;
-    let player = member(&janus, "play", &[])?;
     player
         .wait_until("level with sound and pictures", PATIENCE, |event| {
             event["event"] == "level"
