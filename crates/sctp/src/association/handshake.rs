@@ -310,7 +310,9 @@ impl Association {
             _ => return false,
         }
         self.stats.handshake_sent += 1;
-        self.control.push(chunk::encode(kind::COOKIE_ACK, 0, &[]));
+        // RFC 9260 §5.1 D: the first chunk of its packet.
+        let answer = chunk::encode(kind::COOKIE_ACK, 0, &[]);
+        self.control.push_first(answer);
         true
     }
 

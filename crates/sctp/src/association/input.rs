@@ -179,24 +179,28 @@ impl Association {
         self.inc.drop_data(data.tsn);
         let mut value = [0; 4];
         value[..2].copy_from_slice(&data.stream.to_be_bytes());
-        self.control
-            .push(control::error(cause::INVALID_STREAM, &value));
+        let error = control::error(cause::INVALID_STREAM, &value);
+        self.control.answer(error, self.packet_size);
     }
 
     fn on_sack(&mut self, now: Instant, value: &[u8]) -> Next {
-        if !self.phase.is_connected() {
-            return Next::Continue;
+        match Sack::parse(value) {
+            Ok(sack) if self.phase.is_connected() => self.on_acknowledgement(now, &sack),
+            Ok(_) => Next::Continue,
+            Err(_) => {
+                self.stats.packets_dropped += 1;
+                Next::Continue
+            }
         }
-        let Ok(sack) = Sack::parse(value) else {
-            self.stats.packets_dropped += 1;
-            return Next::Continue;
-        };
+    }
+
+    fn on_acknowledgement(&mut self, now: Instant, sack: &Sack<'_>) -> Next {
         self.stats.sacks_received += 1;
         for tsn in sack.duplicates() {
             let tsn = serial::unwrap32(self.out.last_tsn(), tsn);
             self.marks.on_duplicate(tsn);
         }
-        match self.out.on_sack(&mut self.channels, now, &sack) {
+        match self.out.on_sack(&mut self.channels, now, sack) {
             Ok(effect) => {
                 if effect.stale {
                     return Next::Continue;
@@ -263,8 +267,8 @@ impl Association {
             }
             kind::COOKIE_ACK => self.on_cookie_ack(now),
             kind::HEARTBEAT if self.phase.is_connected() => {
-                self.control
-                    .push(chunk::encode(kind::HEARTBEAT_ACK, 0, chunk.value));
+                let answer = chunk::encode(kind::HEARTBEAT_ACK, 0, chunk.value);
+                self.control.answer(answer, self.packet_size);
             }
             kind::HEARTBEAT => {}
             kind::HEARTBEAT_ACK => self.on_heartbeat_ack(now, chunk.value),
@@ -293,8 +297,8 @@ impl Association {
             // As much of it as a packet takes.
             let most = self.packet_size - super::LEAST_PACKET / 4;
             let shown = &chunk.whole[..chunk.whole.len().min(most)];
-            self.control
-                .push(control::error(cause::UNRECOGNIZED_CHUNK, shown));
+            let error = control::error(cause::UNRECOGNIZED_CHUNK, shown);
+            self.control.answer(error, self.packet_size);
         }
         match unknown.skip {
             true => Next::Continue,
@@ -317,20 +321,13 @@ impl Association {
         if let Some(cumulative) = value.first_chunk::<4>() {
             // RFC 9260 §9.2: it acknowledges like a SACK without blocks. Some peers put a TSN of their own
             // there, which says nothing.
-            let last = self.out.last_tsn();
-            if serial::unwrap32(last, u32::from_be_bytes(*cumulative)) <= last {
-                self.on_plain_ack(now, *cumulative);
+            let (last, cumulative) = (self.out.last_tsn(), u32::from_be_bytes(*cumulative));
+            if serial::unwrap32(last, cumulative) <= last {
+                let sack = Sack::plain(cumulative, self.out.peer_window());
+                self.on_acknowledgement(now, &sack);
             }
         }
         self.on_shutdown(now);
-    }
-
-    fn on_plain_ack(&mut self, now: Instant, cumulative: [u8; 4]) {
-        let window = self.out.peer_window().to_be_bytes();
-        let mut value = [0; 12];
-        value[..4].copy_from_slice(&cumulative);
-        value[4..8].copy_from_slice(&window);
-        self.on_sack(now, &value);
     }
 
     /// The round trip of a heartbeat (RFC 9260 §8.3).

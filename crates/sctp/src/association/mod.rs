@@ -189,10 +189,11 @@ impl Association {
         self.bound_size();
     }
 
-    /// Packets take another way: what was found out about the size that passes, and about
-    /// marks, is forgotten.
+    /// Packets take another way: what was found out about the size that passes, about marks, and about how
+    /// much may be under way and for how long (RFC 9260 §7.2.5.2), is forgotten.
     pub fn path_changed(&mut self) {
         self.marks.on_path();
+        self.out.on_path(&self.config);
         self.pmtu.restart();
         self.follow_size();
     }

@@ -37,6 +37,20 @@ impl Control {
         super::push_bounded(&mut self.chunks, chunk);
     }
 
+    /// Queues a chunk that goes before all others.
+    pub(super) fn push_first(&mut self, chunk: Vec<u8>) {
+        self.chunks.push_front(chunk);
+    }
+
+    /// Queues an answer, as long as what waits fits into one packet of this size: a packet is never answered by several
+    /// (RFC 9260 §12.4).
+    pub(super) fn answer(&mut self, chunk: Vec<u8>, packet_size: usize) {
+        let held: usize = self.chunks.iter().map(Vec::len).sum();
+        if held == 0 || HEADER + held + chunk.len() <= packet_size {
+            self.push(chunk);
+        }
+    }
+
     /// The packet size that a list of streams needs: larger than usual only when it was made for a path that took
     /// more, since RFC 6525 §5.1.1 wants it repeated as it is.
     fn needed_size(&self) -> usize {

@@ -50,7 +50,8 @@ impl Association {
             answers.push(answer);
         }
         if !answers.is_empty() {
-            self.control.push(reconfig::emit(&answers));
+            self.control
+                .answer(reconfig::emit(&answers), self.packet_size);
             self.inc.tracker.hurry();
         }
         self.pursue_reconfig(now);

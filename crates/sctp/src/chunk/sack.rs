@@ -13,6 +13,8 @@ pub(crate) struct Sack<'a> {
     pub(crate) window: u32,
     blocks: &'a [u8],
     duplicates: &'a [u8],
+    /// What it does not name is missing; so it is but for the acknowledgement in a SHUTDOWN (RFC 9260 §3.3.8).
+    pub(crate) complete: bool,
 }
 
 impl<'a> Sack<'a> {
@@ -27,7 +29,19 @@ impl<'a> Sack<'a> {
             window: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
             blocks,
             duplicates,
+            complete: true,
         })
+    }
+
+    /// What a SHUTDOWN acknowledges, with the window that was announced before.
+    pub(crate) fn plain(cumulative: u32, window: u32) -> Self {
+        Sack {
+            cumulative,
+            window,
+            blocks: &[],
+            duplicates: &[],
+            complete: false,
+        }
     }
 
     /// Gap ack blocks that it has.

@@ -29,6 +29,8 @@ pub(crate) struct Tracker {
     cumulative: u64,
     ahead: Ranges,
     duplicates: Vec<u32>,
+    /// No packet with data has come yet.
+    fresh: bool,
     /// Packets with data since the last SACK.
     packets: u32,
     owed: Owed,
@@ -52,6 +54,7 @@ impl Tracker {
             cumulative: first - 1,
             ahead: Ranges::default(),
             duplicates: Vec::new(),
+            fresh: true,
             packets: 0,
             owed: Owed::Nothing,
             announced: window,
@@ -140,8 +143,8 @@ impl Tracker {
     /// A packet with data has ended.
     pub(crate) fn end_packet(&mut self) {
         self.packets += 1;
-        // RFC 9260 §6.2: at least every second packet is acknowledged.
-        if self.packets >= 2 {
+        // RFC 9260 §5.1: the first is acknowledged at once; §6.2: and at least every second packet.
+        if std::mem::take(&mut self.fresh) || self.packets >= 2 {
             self.owed = Owed::Now;
         } else if self.owed == Owed::Nothing {
             self.owed = Owed::Delayed;
@@ -245,14 +248,50 @@ mod tests {
         assert_eq!(tracker.cumulative(), 7);
     }
 
+    /// Writes the SACK that is owed.
+    fn answer(tracker: &mut Tracker) {
+        let mut slot = [0; 64];
+        let address = crate::packet::Address {
+            source: 1,
+            destination: 1,
+            tag: 1,
+        };
+        let mut packet = Builder::new(&mut slot, address);
+        assert!(tracker.emit(&mut packet, 1_000, Instant::ZERO));
+        assert!(!tracker.is_due() && !tracker.is_delayed());
+    }
+
+    #[test]
+    fn a_gap_its_filling_and_what_comes_twice_are_told_at_once() {
+        let mut tracker = Tracker::new(1, 1_000);
+        for tsn in [2, 4, 1, 3] {
+            assert!(!tracker.is_due());
+            tracker.record(tsn);
+            assert!(tracker.is_due(), "{tsn}");
+            answer(&mut tracker);
+        }
+        assert_eq!(tracker.cumulative(), 4);
+        tracker.note_duplicate(3);
+        assert!(tracker.is_due());
+        answer(&mut tracker);
+    }
+
     #[test]
     fn every_second_packet_is_acknowledged() {
         let mut tracker = Tracker::new(1, 1_000);
+        // RFC 9260 §5.1: and the first at once.
         tracker.record(1);
         tracker.end_packet();
-        assert!(tracker.is_delayed() && !tracker.is_due());
-        tracker.record(2);
-        tracker.end_packet();
         assert!(tracker.is_due());
+        answer(&mut tracker);
+        for tsn in [2, 4] {
+            tracker.record(tsn);
+            tracker.end_packet();
+            assert!(tracker.is_delayed() && !tracker.is_due());
+            tracker.record(tsn + 1);
+            tracker.end_packet();
+            assert!(tracker.is_due());
+            answer(&mut tracker);
+        }
     }
 }

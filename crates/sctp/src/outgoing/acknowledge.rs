@@ -145,7 +145,8 @@ impl Outgoing {
         // The TSN behind the cumulative one was reported before and is missing now: the peer took
         // back what it had (RFC 9260 §6.2.1), and all that this SACK does not report goes again.
         let front = self.flight.entry(cumulative + 1);
-        if front.is_some_and(|entry| entry.state == State::Acked)
+        if sack.complete
+            && front.is_some_and(|entry| entry.state == State::Acked)
             && self.flight.uncover(&scratch.seen) > 0
         {
             self.skipping.rewind(cumulative);
@@ -205,7 +206,7 @@ impl Outgoing {
         self.update_pace();
     }
 
-    fn update_pace(&mut self) {
+    pub(super) fn update_pace(&mut self) {
         if self.pacing {
             // While a queue drains its delay is felt for a round trip more, which must not slow down what comes after.
             let least = self.rto.least();

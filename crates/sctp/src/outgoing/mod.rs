@@ -145,6 +145,14 @@ impl Outgoing {
         *self = Outgoing::new(config, now, self.packet_size);
     }
 
+    /// Of another path nothing is known.
+    pub(crate) fn on_path(&mut self, config: &Config) {
+        self.congestion = config.congestion.build(self.packet_size);
+        self.rto = Rto::new(config.rto_initial, config.rto_min, config.rto_max);
+        self.recovery.forget_losses();
+        self.update_pace();
+    }
+
     pub(crate) fn set_packet_size(&mut self, bytes: usize) {
         self.packet_size = bytes;
         self.congestion.set_packet_size(bytes);

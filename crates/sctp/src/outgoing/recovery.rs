@@ -176,6 +176,13 @@ impl Recovery {
         spurious
     }
 
+    /// Losses so far say nothing of the path: its window is not theirs to restore.
+    pub(crate) fn forget_losses(&mut self) {
+        self.undoable = false;
+        self.suspects = 0;
+        self.resent.clear();
+    }
+
     /// A TSN believed lost is sent again.
     pub(crate) fn on_resent(&mut self, tsn: u64) {
         if self.resent.len() >= REMEMBERED {

@@ -107,6 +107,16 @@ fn a_flight_that_expires_after_its_timeout_is_not_sent_again() {
         net.left.clear();
         check_end(case, &mut net, channel, 0);
         assert_eq!(forwards(&net), [begun + 6_000 * MS], "{case:?}");
+        // RFC 3758 §3.2: the stream is named, but for unordered messages in DATA chunks.
+        let streams = match (case.interleaving, case.ordered) {
+            (true, _) => 8,
+            (false, true) => 4,
+            (false, false) => 0,
+        };
+        let all = net.left.iter().flat_map(|(.., packet)| chunks(packet));
+        let mut forward = all.filter(|chunk| [FORWARD_TSN, I_FORWARD_TSN].contains(&chunk.kind));
+        let forward = forward.next().expect("it was told");
+        assert_eq!(forward.value.len(), 4 + streams, "{case:?}");
         let again = data(&net);
         assert!(again.iter().all(|at| *at > begun + 20 * SECOND), "{case:?}");
     }
@@ -257,6 +267,10 @@ fn what_is_given_up_later_is_told_while_the_first_word_of_it_is_on_its_way() {
     assert_eq!(skips(&heard, before), []);
     forge.net.run(MS);
     // RFC 3758 §3.5 C3, F3: so is the fifth.
+    let heard = forge.tell(&[sack(before, &[(2, 4), (6, 8)])]);
+    assert_eq!(skips(&heard, before), [5]);
+    // A word that got lost is said again a round trip later, when something comes that lies behind it.
+    forge.net.run(30 * MS);
     let heard = forge.tell(&[sack(before, &[(2, 4), (6, 8)])]);
     assert_eq!(skips(&heard, before), [5]);
     // What arrived of it leaves nothing to tell.

@@ -8,7 +8,7 @@ use esp_sctp::{ChannelConfig, Config, Reliability};
 use crate::{
     forge::{
         ABORT, COOKIE_ECHO, FORWARD_TSN, Forge, I_DATA, INIT, INIT_ACK, RE_CONFIG, SACK, chunk,
-        chunks, kinds, seal, word,
+        chunks, kinds, parameter, seal, word,
     },
     link::{Link, Net, Seen},
 };
@@ -302,4 +302,97 @@ fn nothing_stays_of_messages_that_were_skipped() {
     let through = forge.first[1].wrapping_add(2);
     assert_eq!(word(&sack.expect("a SACK").value, 0), through);
     assert_eq!(held(&forge), 0);
+}
+
+#[test]
+fn a_stream_that_was_reset_counts_its_unordered_messages_anew() {
+    // RFC 8260 §2.3.2, of what we send: stream, U bit and number of each first fragment.
+    let mut net = Net::connected(4, Default::default(), Link::default());
+    net.recording = true;
+    for _ in 0..2 {
+        let channel = net.open(0, ChannelConfig::new("x").unordered());
+        net.run(SECOND);
+        for _ in 0..3 {
+            net.send(0, channel, b"x");
+        }
+        net.run(SECOND);
+        let now = net.now;
+        net.sides[0]
+            .close_channel(now, channel)
+            .expect("it is open");
+        net.run(SECOND);
+    }
+    let packets = net.left.iter().filter(|(_, from, _)| *from == 0);
+    let data = packets.flat_map(|(_, _, packet)| chunks(packet));
+    let numbers: Vec<(u8, u32)> = data
+        .filter(|chunk| chunk.kind == I_DATA)
+        .map(|chunk| (chunk.flags & 4, word(&chunk.value, 8)))
+        .collect();
+    let once = [(0, 0), (4, 0), (4, 1), (4, 2)];
+    assert_eq!(numbers, [once, once].concat());
+    assert_eq!(net.messages(1).len(), 6);
+    // And of what we get: what was skipped before says nothing of what comes after.
+    let mut forge = Forge::connected(Config::default());
+    let begin = [
+        message(&forge, true, 0, 0, 50),
+        skip_unordered(&forge, 1, 1, 9),
+    ];
+    forge.tell(&begin);
+    let first = forge.first[1];
+    let mut reset = [
+        first.to_be_bytes(),
+        [0; 4],
+        first.wrapping_add(1).to_be_bytes(),
+    ]
+    .concat();
+    reset.extend([0, 1]);
+    forge.tell(&[chunk(RE_CONFIG, 0, &parameter(13, &reset))]);
+    let again = [
+        message(&forge, true, 2, 0, 50),
+        fragment(&forge, 3, 1, 2, [0, 53]),
+        fragment(&forge, 4, 1, 1, [0, 1]),
+    ];
+    forge.tell(&again);
+    assert_eq!(forge.net.messages(0), [[7; 2_000]]);
+}
+
+#[test]
+fn a_fragment_that_comes_twice_counts_once() {
+    // With I-DATA the TSN says nothing of it; a sound peer never does so.
+    let mut forge = Forge::connected(Config::default());
+    let parts = [
+        message(&forge, true, 0, 0, 50),
+        fragment(&forge, 1, 1, 2, [0, 53]),
+        fragment(&forge, 2, 1, 0, [0, 1]),
+        fragment(&forge, 3, 1, 0, [0, 1]),
+        fragment(&forge, 4, 1, 1, [0, 2]),
+    ];
+    for part in parts {
+        forge.tell(&[part]);
+    }
+    assert_eq!(forge.net.messages(0), [[7; 3_000]]);
+    assert_eq!(forge.net.sides[0].stats().receive_buffered, 0);
+}
+
+#[test]
+fn a_description_with_an_impossible_init_is_refused() {
+    let mut net = Net::pair(4, Link::default());
+    let inits = [0, 1].map(|side: usize| net.sides[side].local_init());
+    let now = net.now;
+    // RFC 9260 §3.3.2: another chunk, no tag, too small a window, no streams.
+    let changes: [(usize, &[u8]); 5] = [
+        (0, &[2]),
+        (4, &[0; 4]),
+        (8, &[0, 0, 5, 0xdb]),
+        (12, &[0; 2]),
+        (14, &[0; 2]),
+    ];
+    for (at, bytes) in changes {
+        let mut init = inits[1].clone();
+        init[at..at + bytes.len()].copy_from_slice(bytes);
+        assert!(net.sides[0].connect_with_init(now, &init).is_err(), "{at}");
+        assert!(!net.sides[0].is_connected());
+    }
+    let good = net.sides[0].connect_with_init(now, &inits[1]);
+    assert!(good.is_ok() && net.sides[0].is_connected());
 }

@@ -1,5 +1,6 @@
 //! Associations in pairs, over a link that loses, delays, reorders and duplicates.
 
+mod answers;
 mod bursts;
 mod channels;
 mod ecn;
@@ -17,6 +18,7 @@ mod path;
 mod policy;
 mod random;
 mod reconfig;
+mod requirements;
 mod schedule;
 mod timeouts;
 mod transfer;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use esp_sctp::{ChannelConfig, Config};
+use esp_sctp::{ChannelConfig, Config, congestion::Algorithm};
 
 use crate::link::{Link, Net, pattern};
 
@@ -84,4 +84,31 @@ fn larger_packets_that_vanish_lead_back_to_the_base() {
     net.send(0, channel, &pattern(2, 50_000));
     net.run(Duration::from_secs(10));
     assert_eq!(net.messages(1), [pattern(1, 50_000), pattern(2, 50_000)]);
+}
+
+#[test]
+fn another_path_is_begun_with_as_the_first_one_was() {
+    // RFC 9260 §7.2.5.2.
+    for algorithm in [Algorithm::Tolerant, Algorithm::Cubic, Algorithm::Reno] {
+        let config = Config::default().with_congestion(algorithm);
+        let mut net = Net::connected(3, [config.clone(), config], Link::default());
+        let channel = net.open(0, ChannelConfig::new("x"));
+        let fresh = net.sides[0].stats().congestion_window;
+        net.send(0, channel, &[1; 500_000]);
+        net.run(Duration::from_secs(2));
+        let grown = net.sides[0].stats();
+        assert!(grown.congestion_window > 10 * fresh, "{grown:?}");
+        assert!(!grown.rtt.is_zero());
+        net.sides[0].path_changed();
+        let moved = net.sides[0].stats();
+        assert_eq!(
+            (moved.congestion_window, moved.rtt),
+            (fresh, Duration::ZERO)
+        );
+        net.send(0, channel, &[2; 500_000]);
+        net.run(Duration::from_secs(2));
+        assert_eq!(net.messages(1).len(), 2);
+        let stats = net.sides[0].stats();
+        assert_eq!((stats.timeouts, stats.in_flight), (0, 0), "{stats:?}");
+    }
 }
