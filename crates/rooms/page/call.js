@@ -20,6 +20,7 @@ export function isOfAnotherCall(known, sdp) {
 }
 
 const CROSSED = 1_000; // What an answer may take after two offers have crossed.
+const FALLEN = 5_000; // What a channel that was open may say that it connects.
 
 export class Call extends EventTarget {
   constructor({ signaling, microphone }) {
@@ -31,6 +32,7 @@ export class Call extends EventTarget {
     this.controlling = signaling.initiator; // Whether this side controls ICE: it has made the first offer.
     this.agreedAt = -Infinity; // When an offer was answered last.
     this.channels = new Map();
+    this.arrived = new Map(); // Channels of the other side, and since when each says that it connects.
     this.stream = new MediaStream();
     this.candidates = [];
     this.steps = Promise.resolve();
@@ -63,7 +65,10 @@ export class Call extends EventTarget {
       this.stream.addTrack(track);
       this.tell("track", { stream: this.stream });
     };
-    pc.ondatachannel = ({ channel }) => this.adopt(channel);
+    pc.ondatachannel = ({ channel }) => {
+      this.arrived.set(channel, null);
+      this.adopt(channel);
+    };
   }
 
   adopt(channel) {
@@ -77,6 +82,21 @@ export class Call extends EventTarget {
   openChannels() {
     for (const label of ["chat", "file"]) {
       if (!this.channels.has(label)) this.adopt(this.pc.createDataChannel(label));
+    }
+  }
+
+  /**
+   * Closes channels of the other side that say that they connect, and go on doing so: they were open when they came, and
+   * nothing can be sent on them. None may do that (W3C WebRTC §6.2), but in Chromium 156 it is seen now and then. The
+   * other side hears of the end, and uses the channels of this side.
+   */
+  closeFallen() {
+    const now = performance.now();
+    for (const [channel, since] of this.arrived) {
+      const falls = channel.readyState === "connecting";
+      this.arrived.set(channel, falls ? (since ?? now) : null);
+      if (falls && since !== null && now - since >= FALLEN) channel.close();
+      if (["closing", "closed"].includes(channel.readyState)) this.arrived.delete(channel);
     }
   }
 

@@ -393,6 +393,7 @@ export class Room {
   async sample() {
     const { call } = this;
     if (!call) return this.view.showFigures(null);
+    call.closeFallen();
     const now = await this.figures.sample(call.pc);
     if (call === this.call) this.view.showFigures(now);
   }

@@ -194,3 +194,28 @@ pub(crate) fn dtls_versions(kind: Kind, begin: fn(&Page<'_>) -> Outcome<()>) -> 
     }
     Ok(())
 }
+
+/// The page is told that a channel of the device connects, though it was open: what Chromium says now and then.
+#[test]
+fn a_channel_that_falls_back_is_closed() -> Outcome<()> {
+    let (_server, url) = crate::support::server()?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{url}?autostart=always"))?;
+    page.wait_for("__doorbell.state === 'calling'", PATIENCE)?;
+    // Nobody sends back what comes by the channel `echo`.
+    let device = Program::start(&["call", &url, "--send", "1K", "--for", "900"])?;
+    page.wait_for("__doorbell.openChannels.includes('echo')", PATIENCE)?;
+    page.evaluate(
+        "void Object.defineProperty(__doorbellTest.channel('echo'), 'readyState', \
+           { configurable: true, get: () => 'connecting' })",
+    )?;
+    device.wait_until("the end of the channel", PATIENCE, |event| {
+        event["event"] == "channel" && event["label"] == "echo" && event["open"] == false
+    })?;
+    // The others are as before.
+    page.wait_for(
+        "__doorbell.calls === 1 && ['chat', 'file'].every((it) => __doorbell.openChannels.includes(it))",
+        PATIENCE,
+    )?;
+    chats(&page, &device)
+}
