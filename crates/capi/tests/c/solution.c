@@ -156,8 +156,7 @@ int main(void) {
     CHECK(esp_webrtc_stop(a.rtc) == ESP_PEER_ERR_INVALID_ARG);
     /* The media of the other go first. */
     station_free(&a);
-    CHECK(esp_webrtc_capture_close(b.capture) == ESP_PEER_ERR_NONE);
-    CHECK(esp_webrtc_player_close(b.player) == ESP_PEER_ERR_NONE);
+    station_free_media(&b);
     CHECK(esp_webrtc_close(b.rtc) == ESP_PEER_ERR_NONE);
     CHECK(wire_ends[1].stops == wire_ends[1].starts && wire_ends[1].starts == 2);
     monitor_free(&b.monitor);

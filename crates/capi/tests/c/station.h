@@ -251,9 +251,13 @@ static inline void station_send_frames(station_t *from, station_t *to, int frame
     monitor_unlock(&to->monitor);
 }
 
-static inline void station_free(station_t *station) {
+static inline void station_free_media(station_t *station) {
     CHECK(esp_webrtc_capture_close(station->capture) == ESP_PEER_ERR_NONE);
     CHECK(esp_webrtc_player_close(station->player) == ESP_PEER_ERR_NONE);
+}
+
+static inline void station_free(station_t *station) {
+    station_free_media(station);
     monitor_free(&station->monitor);
 }
 

@@ -145,6 +145,15 @@ fn pictures_go_by_a_data_channel() {
 }
 
 #[test]
+fn the_media_of_the_library_serve_a_call() {
+    let folder = std::env::temp_dir().join(format!("esp-capi-recordings-{}", std::process::id()));
+    let program = Program::compile("tests/c/media.c", Library::Shared);
+    let said = program.run_with(&[folder.to_str().unwrap()], "");
+    assert!(said.contains("passed"), "{said}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_solution_runs_over_a_peer_connection_of_ones_own() {
     let said = Program::compile("tests/c/custom_solution.c", Library::Shared).run();
     assert!(said.contains("passed"), "{said}");
