@@ -90,13 +90,17 @@ pub(crate) unsafe fn place(place: *mut *mut c_void) -> Outcome {
     Ok(())
 }
 
-/// Text of a message that the program gave; a zero that it counted is left out.
+/// Text of a message that the program gave.
 ///
 /// # Safety
 /// As for [`bytes`].
 pub(crate) unsafe fn message<'a>(data: *const u8, size: c_int) -> Outcome<&'a str> {
     // SAFETY: the caller vouches for the bytes.
-    let data = unsafe { bytes(data, size, "the bytes of a message") }?;
+    utf8(unsafe { bytes(data, size, "the bytes of a message") }?)
+}
+
+/// The text of a message; programs that count the zero at its end are met as well as those that do not.
+pub(crate) fn utf8(data: &[u8]) -> Outcome<&str> {
     let until = data.iter().position(|byte| *byte == 0);
     match std::str::from_utf8(&data[..until.unwrap_or(data.len())]) {
         Ok(text) => Ok(text),

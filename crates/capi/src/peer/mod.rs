@@ -14,7 +14,7 @@ use std::ptr;
 
 use esp_peer::Error;
 
-use crate::border::{NONE, Outcome, guard, invalid, read};
+use crate::border::{NONE, Outcome, answer, guard, invalid, place, read};
 use crate::handles::Handles;
 use types::*;
 
@@ -63,21 +63,13 @@ fn dispatch(
     handle: esp_peer_handle_t,
     call: impl FnOnce(&esp_peer_ops_t, esp_peer_handle_t) -> Option<c_int>,
 ) -> c_int {
-    let mut answer = NONE;
-    let refused = guard(name, || {
+    answer(name, || {
         let Some(peer) = PEERS.get(handle) else {
             return invalid("the handle is not one of an open peer");
         };
-        match call(&peer.ops, peer.inner) {
-            Some(code) => answer = code,
-            None => return Err(Error::NotSupported("the implementation has none")),
-        }
-        Ok(())
-    });
-    match refused {
-        NONE => answer,
-        code => code,
-    }
+        let code = call(&peer.ops, peer.inner);
+        code.ok_or(Error::NotSupported("the implementation has none"))
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -87,13 +79,9 @@ pub unsafe extern "C" fn esp_peer_open(
     peer: *mut esp_peer_handle_t,
 ) -> c_int {
     crate::log::start();
-    let mut answer = NONE;
-    let refused = guard("esp_peer_open", || {
-        if peer.is_null() || !peer.is_aligned() {
-            return invalid("no place for the handle");
-        }
-        // SAFETY: it is not NULL and aligned; the caller owes a place for a handle.
-        unsafe { peer.write(ptr::null_mut()) };
+    answer("esp_peer_open", || {
+        // SAFETY: the caller owes a place for a handle.
+        unsafe { place(peer) }?;
         if cfg.is_null() {
             return invalid("no configuration");
         }
@@ -104,22 +92,18 @@ pub unsafe extern "C" fn esp_peer_open(
         };
         let mut inner = ptr::null_mut();
         // SAFETY: the implementation gets what the caller gave, and a place for its handle.
-        answer = unsafe { open(cfg, &raw mut inner) };
-        if answer == NONE {
+        let code = unsafe { open(cfg, &raw mut inner) };
+        if code == NONE {
             let handle = PEERS.insert(Peer {
                 ops,
                 inner,
                 lent: false,
             });
-            // SAFETY: as above.
+            // SAFETY: it was written to before.
             unsafe { peer.write(handle) };
         }
-        Ok(())
-    });
-    match refused {
-        NONE => answer,
-        code => code,
-    }
+        Ok(code)
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -216,8 +200,7 @@ pub unsafe extern "C" fn esp_peer_set_rtp_transformer(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn esp_peer_close(peer: esp_peer_handle_t) -> c_int {
-    let mut answer = NONE;
-    let refused = guard("esp_peer_close", || {
+    answer("esp_peer_close", || {
         owned(peer)?;
         let Some(peer) = PEERS.remove(peer) else {
             return invalid("the handle is not one of an open peer");
@@ -225,13 +208,8 @@ pub unsafe extern "C" fn esp_peer_close(peer: esp_peer_handle_t) -> c_int {
         let close = peer.ops.close;
         let close = close.ok_or(Error::NotSupported("the implementation has none"))?;
         // SAFETY: a handle of the implementation's own, that is handed over this last time.
-        answer = unsafe { close(peer.inner) };
-        Ok(())
-    });
-    match refused {
-        NONE => answer,
-        code => code,
-    }
+        Ok(unsafe { close(peer.inner) })
+    })
 }
 
 #[unsafe(no_mangle)]

@@ -15,13 +15,14 @@ use esp_driver::Connection;
 use esp_peer::{
     Certificate, ChannelConfig, Error, PeerConnection, Reliability, State, TransformerSide,
 };
-use esp_wire::{DataFrame, DataKind, Frame, IceServer, Role, Signal};
+use esp_wire::{DataFrame, DataKind, Frame, IceServer, Role};
 
 use self::callbacks::{Callbacks, Channels, Teller};
 use self::settings::Settings;
-use crate::border::{NONE, Outcome, bytes, guard, invalid, run, text};
+use crate::border::{NONE, Outcome, bytes, guard, invalid, run, text, utf8};
 use crate::handles::Handles;
 use crate::peer::types::*;
+use crate::signaling::words::signal;
 
 /// A peer of this implementation.
 struct Peer {
@@ -142,23 +143,9 @@ impl Peer {
     }
 
     fn send_msg(&self, kind: c_int, data: &[u8]) -> Outcome {
-        // Programs that count the zero at the end are met as well as those that do not.
-        let until = data.iter().position(|byte| *byte == 0);
-        let data = &data[..until.unwrap_or(data.len())];
-        let Ok(text) = std::str::from_utf8(data) else {
-            return invalid("a message that is not UTF-8");
-        };
+        let text = utf8(data)?;
         let msg = match kind {
-            1 if text.is_empty() => return invalid("an empty description"),
-            1 => Signal::Sdp(text.into()),
-            2 => {
-                let line = text.trim();
-                Signal::Candidate {
-                    candidate: line.strip_prefix("a=").unwrap_or(line).into(),
-                    mid: None,
-                    line: None,
-                }
-            }
+            1 | 2 => signal(kind, text)?,
             _ => return invalid("the type of a message"),
         };
         match self.connection.send_msg(&msg) {

@@ -1,6 +1,7 @@
 use std::ptr;
 
 use esp_peer::{Report, RtpTransformer};
+use esp_wire::Signal;
 
 use super::callbacks::deaf;
 use super::*;
