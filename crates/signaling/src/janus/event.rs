@@ -47,6 +47,9 @@ fn of_room(event: &Value) -> Vec<Event> {
     }
     match data["videoroom"].as_str() {
         Some("joined" | "attached") => events.push(Event::Joined),
+        Some("updated") if !has_media(&data["streams"]) => {
+            return vec![Event::HungUp("the publisher has gone".into())];
+        }
         Some("destroyed") => events.push(Event::Over("the room was closed".into())),
         // To whom it says ok, it is the one who leaves.
         Some("event") if data["leaving"] == "ok" => {
@@ -62,6 +65,13 @@ fn of_room(event: &Value) -> Vec<Event> {
         events.push(Event::Sdp(sdp.to_owned()));
     }
     events
+}
+
+/// Whether sound or pictures are left in what we play; the channel of data outlives them.
+fn has_media(streams: &Value) -> bool {
+    let streams = streams.as_array().into_iter().flatten();
+    let mut media = streams.filter(|stream| stream["type"] != "data");
+    media.any(|stream| stream["active"] == true)
 }
 
 fn candidate(value: &Value) -> Signal<'static> {
@@ -110,6 +120,20 @@ mod tests {
         ] {
             assert_eq!(of_room(nothing), []);
         }
+    }
+
+    #[test]
+    fn a_publisher_that_has_gone_leaves_nothing_active() {
+        let updated = |video: bool| {
+            let streams = json!([{ "type": "audio", "active": false },
+                { "type": "video", "active": video }, { "type": "data", "active": true }]);
+            let data = json!({ "videoroom": "updated", "streams": streams });
+            let jsep = json!({ "type": "offer", "sdp": "v=0" });
+            read(&json!({ "janus": "event", "plugindata": { "data": data }, "jsep": jsep })).1
+        };
+        assert_eq!(updated(true), [Event::Sdp("v=0".into())]);
+        let gone = Event::HungUp("the publisher has gone".into());
+        assert_eq!(updated(false), [gone]);
     }
 
     #[test]
