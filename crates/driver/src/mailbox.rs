@@ -168,6 +168,9 @@ impl Mailbox {
                 self.media_dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
+            if letter.is_spare() && inner.bytes >= self.limit {
+                continue;
+            }
             *inner.account(letter.is_media()) += letter.weight();
             inner.flows |= letter.is_flow();
             inner.letters.push_back(letter);

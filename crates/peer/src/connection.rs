@@ -193,6 +193,10 @@ pub trait Handler: Send {
     /// What waits to be sent on a channel has fallen to the threshold that was set for it.
     fn on_buffered_amount_low(&mut self, stream_id: u16) {}
 
+    /// So many bits a second the path carries of what is sent, sound and pictures together, as far as is known: encoders
+    /// should keep below it. Told again when it changes.
+    fn on_bitrate(&mut self, bits_per_second: u64) {}
+
     /// Something worth a line in a log: which candidates, which pair, why it failed.
     fn on_notice(&mut self, notice: &Notice<'_>) {}
 }

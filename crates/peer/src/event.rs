@@ -47,6 +47,8 @@ pub enum Event<'a> {
     BufferedAmountLow(u16),
     /// [`Handler::on_notice`].
     Notice(Notice<'a>),
+    /// [`Handler::on_bitrate`].
+    Bitrate(u64),
     /// Arrival times of our packets, for bandwidth estimation; no call belongs to it.
     Feedback(esp_rtp::congestion::Observation),
 }
@@ -75,6 +77,7 @@ impl Event<'_> {
             Event::Writable(stream_id) => handler.on_writable(stream_id),
             Event::BufferedAmountLow(stream_id) => handler.on_buffered_amount_low(stream_id),
             Event::Notice(notice) => handler.on_notice(&notice),
+            Event::Bitrate(bitrate) => handler.on_bitrate(bitrate),
             Event::Feedback(_) => {}
         }
     }
@@ -127,6 +130,7 @@ pub(crate) fn of_rtp<'a>(
         }
         esp_rtp::Event::KeyframeRequested { .. } => Event::State(State::VideoPliReceived),
         esp_rtp::Event::BitrateHint { bitrate } => Event::Notice(Notice::BitrateHint(bitrate)),
+        esp_rtp::Event::BitrateEstimate { bitrate } => Event::Bitrate(bitrate),
         esp_rtp::Event::TransportFeedback(observation) => Event::Feedback(observation),
         _ => Event::Feedback(esp_rtp::congestion::Observation::default()),
     }

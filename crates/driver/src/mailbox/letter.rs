@@ -25,6 +25,7 @@ pub(crate) enum Letter {
     Writable(u16),
     BufferedAmountLow(u16),
     Notice(Notice<'static>),
+    Bitrate(u64),
 }
 
 impl Letter {
@@ -47,6 +48,7 @@ impl Letter {
             Event::Writable(stream_id) => Letter::Writable(stream_id),
             Event::BufferedAmountLow(stream_id) => Letter::BufferedAmountLow(stream_id),
             Event::Notice(notice) => Letter::Notice(notice.into_owned()),
+            Event::Bitrate(bitrate) => Letter::Bitrate(bitrate),
             _ => return None,
         })
     }
@@ -79,6 +81,7 @@ impl Letter {
             Letter::Writable(stream_id) => Event::Writable(*stream_id),
             Letter::BufferedAmountLow(stream_id) => Event::BufferedAmountLow(*stream_id),
             Letter::Notice(notice) => Event::Notice(notice.clone()),
+            Letter::Bitrate(bitrate) => Event::Bitrate(*bitrate),
         };
         event.deliver(handler);
         self.into_buffer()
@@ -86,6 +89,11 @@ impl Letter {
 
     pub(crate) fn is_media(&self) -> bool {
         matches!(self, Letter::Media(..))
+    }
+
+    /// True for what may be left out when too much waits: it changes soon again.
+    pub(super) fn is_spare(&self) -> bool {
+        matches!(self, Letter::Bitrate(_))
     }
 
     /// True for what comes again and again.

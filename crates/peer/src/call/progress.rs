@@ -37,7 +37,12 @@ impl Call {
                     self.move_on(Progress::Paired);
                     self.on_path(&pair);
                 }
-                IceEvent::PathChanged(pair) => self.on_path(&pair),
+                IceEvent::PathChanged(pair) => {
+                    self.on_path(&pair);
+                    if let Some(rtp) = &mut self.rtp {
+                        rtp.path_changed(now);
+                    }
+                }
                 IceEvent::RoomChanged => self.fit_path(),
                 IceEvent::PathTooBig { size } => self.on_too_big(size),
                 IceEvent::RemoteRestart => self.on_local_restart(),

@@ -66,6 +66,21 @@ fn frames_arrive_whole_and_in_order() {
 }
 
 #[test]
+fn what_the_path_carries_is_told() {
+    let mut world = connected(8, everything(), everything());
+    send(&mut world, 50);
+    let report = world.at_a(|peer, now| peer.report(now));
+    let estimate = report.rtp.unwrap().estimate.unwrap();
+    assert!(estimate.bitrate > 900_000, "{estimate:?}");
+    let best = world.a().bitrates.iter().max();
+    assert!(best >= Some(&900_000), "{:?}", world.a().bitrates);
+    // The other side only listens.
+    assert!(world.b().bitrates.is_empty());
+    let report = world.at_b(|peer, now| peer.report(now));
+    assert!(report.rtp.unwrap().feedback_sent > 10);
+}
+
+#[test]
 fn lost_packets_are_asked_for_again() {
     let mut world = connected(2, everything(), everything());
     world.net.loss(0.03);

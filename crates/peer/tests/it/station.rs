@@ -32,6 +32,8 @@ pub(crate) struct Station {
     pub(crate) closed: Vec<String>,
     pub(crate) negotiated: Option<NegotiatedMedia>,
     pub(crate) notices: Vec<String>,
+    /// What the path carries, as it was told.
+    pub(crate) bitrates: Vec<u64>,
     /// First bytes of the datagrams that left marked as ECN-capable.
     pub(crate) marked: BTreeSet<u8>,
     /// Where the last train went.
@@ -62,6 +64,7 @@ impl Station {
             closed: Vec::new(),
             negotiated: None,
             notices: Vec::new(),
+            bitrates: Vec::new(),
             marked: BTreeSet::new(),
             last_sent: None,
             inbox,
@@ -134,6 +137,7 @@ impl Station {
                         .retain(|open| open.stream_id != channel.stream_id);
                 }
                 Event::Negotiated(media) => self.negotiated = Some(media),
+                Event::Bitrate(bitrate) => self.bitrates.push(bitrate),
                 Event::Notice(notice) => self.notices.push(format!("{notice:?}")),
                 _ => {}
             }
