@@ -37,9 +37,11 @@ impl Control {
         super::push_bounded(&mut self.chunks, chunk);
     }
 
-    /// Queues a chunk that goes before all others.
+    /// Queues a chunk that goes before all others, unless it is first already.
     pub(super) fn push_first(&mut self, chunk: Vec<u8>) {
-        self.chunks.push_front(chunk);
+        if self.chunks.front() != Some(&chunk) {
+            self.chunks.push_front(chunk);
+        }
     }
 
     /// Queues an answer, as long as what waits fits into one packet of this size: a packet is never answered by several
