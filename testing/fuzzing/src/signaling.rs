@@ -19,8 +19,12 @@ mod link;
 #[allow(dead_code, reason = "the client uses more of it than is tried here")]
 mod reply;
 
-use message::{FromServer, Incoming};
+use crate::json::{self, Incoming};
+use message::FromServer;
 
+/// What a client keeps at most.
+const SERVERS: usize = 4;
+const CANDIDATES: usize = 128;
 const NEEDS_TOKEN: &str = "";
 
 /// As the client of a media server has it.
@@ -46,12 +50,12 @@ pub(crate) fn messages(data: &[u8]) {
     };
     if let FromServer::Incoming(Incoming::Signal(signal)) = message::read_from_server(text) {
         for role in [Role::Controlling, Role::Controlled] {
-            let written = message::write(&signal, role).expect("what was read can be written");
-            let Some(Incoming::Signal(again)) = message::read(&written) else {
+            let written = json::write(&signal, role).expect("what was read can be written");
+            let Some(Incoming::Signal(again)) = json::read(&written) else {
                 panic!("it does not read back: {written}");
             };
             // The first writing fills in what a peer left out; nothing changes after it.
-            assert_eq!(message::write(&again, role), Some(written));
+            assert_eq!(json::write(&again, role), Some(written));
         }
     }
     if let Some(servers) = message::ice_servers(text) {
@@ -71,8 +75,8 @@ pub(crate) fn messages(data: &[u8]) {
 
 /// Headers and bodies of a media server.
 fn headers(text: &str) {
-    let servers = link::ice_servers(text.lines());
-    assert!(servers.len() <= 16);
+    let servers = link::ice_servers(text.lines(), SERVERS);
+    assert!(servers.len() <= SERVERS);
     for server in &servers {
         let url: ServerUrl = server.urls[0].parse().expect("only what can be asked");
         assert_eq!(server.username.is_empty(), !url_has_user(&url));
@@ -97,8 +101,8 @@ fn described(text: &str, fragment: &str) {
         return;
     };
     if let Ok(mut ours) = describe::Ours::of(text) {
-        ours.add("candidate:1 1 udp 1 192.0.2.1 1 typ host");
-        ours.add("");
+        ours.add("candidate:1 1 udp 1 192.0.2.1 1 typ host", CANDIDATES);
+        ours.add("", CANDIDATES);
         let whole = ours.whole().to_string();
         if whole.len() <= Fragment::MAX_TEXT {
             let read = Fragment::parse(&whole).expect("our fragment can be read");
